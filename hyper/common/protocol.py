@@ -1,0 +1,122 @@
+"""What every Protocol is: bytes in, bytes out, verbs in between.
+
+A Protocol is a state machine that does no I/O: it imports no socket, thread or clock,
+never blocks and never locks. The BufferedSocket that holds it feeds it what arrived,
+sends what it wants sent, and calls every one of its methods under its own lock.
+
+Results go up as data, never as callbacks. A Protocol says what it changed by adding
+keys to :attr:`Protocol.touched`, and the BufferedSocket wakes whoever waits for one of
+them, once, after the whole batch. A key is the object that is waited for (a Stream, a
+ticket of the queue for streams), or :data:`EVERYONE`.
+"""
+
+from __future__ import annotations
+
+import enum
+from collections import deque
+from typing import Protocol as Interface
+
+from .exceptions import HyperError
+from .request import Request
+from .stream import Stream
+
+
+class HTTPVersion(enum.Enum):
+    """A version of HTTP, by its name."""
+
+    http11 = "HTTP/1.1"
+    http20 = "HTTP/2"
+
+
+#: The key of a change that every waiting thread has to look at.
+EVERYONE = "everyone"
+
+#: The error codes of RFC 9113 section 7 that hyper itself sends.
+NO_ERROR = 0x0
+CANCEL = 0x8
+
+
+class Protocol(Interface):
+    """The part of a Protocol that a BufferedSocket needs."""
+
+    #: Keys of what changed since the BufferedSocket last woke its waiters.
+    touched: set[object]
+    #: Why the connection is of no more use; None while it is.
+    failure: HyperError | None
+
+    @property
+    def paused(self) -> bool:
+        """True while no more bytes should be read from the peer (back-pressure)."""
+
+    @property
+    def finished(self) -> bool:
+        """True once nothing more will be received or sent: close the connection."""
+
+    def receive_data(self, data: bytes) -> None:
+        """Take bytes that arrived. Never raises: a peer's fault fails the Protocol."""
+
+    def receive_eof(self, clean: bool) -> None:
+        """Take the end of what arrives.
+
+        ``clean`` is False if TLS ended without a close_notify alert, so that the end
+        may be an attacker's.
+        """
+
+    def data_to_send(self) -> bytes:
+        """Hand over the bytes to be sent since the last call."""
+
+    def fail(self, error: HyperError) -> None:
+        """End every exchange with ``error``: the connection broke. Idempotent."""
+
+
+class WireProtocol(Protocol, Interface):
+    """A Protocol that carries HTTP exchanges."""
+
+    #: The version of HTTP it speaks.
+    version: HTTPVersion
+    #: The id of the next request.
+    next_stream_id: int
+
+    #: Requests that wait for a free place, oldest first; they are keys of waiters.
+    queue: deque[object]
+    #: Streams whose response nobody holds any more. Anyone may append at any time, the
+    #: garbage collector too; ``data_to_send`` resets them.
+    abandoned: deque[Stream]
+
+    @property
+    def accepting(self) -> bool:
+        """False once no further request may ever be opened on this connection."""
+
+    @property
+    def open_streams(self) -> int:
+        """How many exchanges are under way."""
+
+    @property
+    def free_places(self) -> int:
+        """How many more requests may be opened now."""
+
+    def open(self, request: Request, end_stream: bool) -> Stream:
+        """Queue the head of a request and return the record of its exchange.
+
+        Call it only while ``accepting`` and ``free_places`` say yes. ``end_stream`` is
+        True if no body follows.
+        """
+
+    def sendable(self, stream: Stream) -> int:
+        """Return how many bytes of body may be queued in one piece now; 0: wait."""
+
+    def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
+        """Queue a piece of the body, of at most ``sendable`` bytes."""
+
+    def consumed(self, stream: Stream, amount: int) -> None:
+        """The user took ``amount`` bytes of body: the peer may send as many more."""
+
+    def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
+        """Give the exchange up, telling the peer ``code`` where that can be told.
+
+        ``error`` becomes the stream's error unless the stream is over already. Does
+        nothing if both sides are done.
+        """
+
+    def close(self) -> None:
+        """Say goodbye: queue what ends the connection in order. Idempotent."""

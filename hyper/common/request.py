@@ -1,0 +1,29 @@
+"""A request, checked and ready to be sent by either protocol."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from .stream import Fields
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What HTTP/1.1 and HTTP/2 put on the wire, each in its own words.
+
+    Every value has been validated: a Protocol writes it as it is.
+    """
+
+    method: bytes
+    #: ``http`` or ``https``.
+    scheme: bytes
+    #: ``host`` or ``host:port``, the port only where it is not the scheme's own.
+    authority: bytes
+    #: The request target in origin-form (``/path?query``), or ``*``.
+    target: bytes
+    #: The fields in order, names as given; Content-Length among them where the size is
+    #: known. Host is not: the authority says it. Nor is Transfer-Encoding.
+    headers: Fields
+    #: The body's size in bytes; 0 if there is no body; None if unknown until its end,
+    #: so that HTTP/1.1 has to send it chunked.
+    body_length: int | None = 0

@@ -1,0 +1,66 @@
+"""The record of one exchange: what a Protocol writes and a Response reads.
+
+A Stream is plain data and has no behaviour but the answer to "is there anything more
+to come". It knows neither the protocol that fills it nor the response that empties
+it, so that HTTP/2 and HTTP/1.1 share it and each can be tested without the other.
+
+Every field is guarded by the lock of the BufferedSocket that holds the Protocol,
+except the ones marked *constant*.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .exceptions import HyperError
+
+#: Fields in the order received: names and values are bytes, names as on the wire.
+Fields = list[tuple[bytes, bytes]]
+
+
+class Interim(NamedTuple):
+    """A 1xx response that came before the final one (RFC 9110 section 15.2)."""
+
+    status: int
+    headers: Fields
+
+
+@dataclass(slots=True, eq=False)
+class Stream:
+    """One request and its response.
+
+    The peer is done when :attr:`ended` or :attr:`error` is set, and :attr:`chunks`
+    may then still hold unread body.
+    """
+
+    #: The id on the wire. *Constant.*
+    stream_id: int
+    #: The request's method; HEAD and CONNECT change what a response means. *Constant.*
+    method: bytes
+    #: Interim responses, oldest first.
+    informational: list[Interim] = field(default_factory=list)
+    #: The status of the final response; None until its header section has come.
+    status: int | None = None
+    #: The reason phrase as sent by an HTTP/1.1 server; empty in HTTP/2.
+    reason: bytes = b""
+    #: The final response's fields, without pseudo-headers.
+    headers: Fields = field(default_factory=list)
+    #: Body received and not yet read, a DATA frame or chunk each; some may be empty.
+    chunks: deque[bytes] = field(default_factory=deque)
+    #: How many bytes ``chunks`` holds.
+    buffered: int = 0
+    #: The trailer section, once the response has ended.
+    trailers: Fields = field(default_factory=list)
+    #: The response is complete.
+    ended: bool = False
+    #: The request is complete: this side will send nothing more.
+    sent: bool = False
+    #: Why the exchange failed. What ``chunks`` holds came before the failure.
+    error: HyperError | None = None
+
+    @property
+    def over(self) -> bool:
+        """True if the peer will send nothing more."""
+        return self.ended or self.error is not None
