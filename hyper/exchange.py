@@ -1,0 +1,526 @@
+"""What the connections of every HTTP version do alike: whole exchanges.
+
+A connection object is not a socket. It is a promise to talk to one origin: it dials
+when it has to, lets any number of threads send requests at once, and dials anew when
+the server has closed what there was. What is on the wire is a :class:`Line`, a
+BufferedSocket with a Protocol; an old one goes on until its exchanges have ended, while
+new requests use a new one.
+
+A request that the server cannot have acted on (it said so, or not a byte of it left
+this machine) is sent once more, without the user noticing. Nothing else ever is.
+
+Locks, in the order in which they may be taken: ``_dialing``, held while connecting, so
+that threads that ask at once share one connection; its waits have deadlines. Then a
+BufferedSocket's own. Then ``_mutex``, held for a few instructions.
+"""
+
+from __future__ import annotations
+
+import weakref
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Generic, TypeVar
+
+from .common.body import Body, BodyLike, Meter
+from .common.exceptions import (
+    ConnectionLost,
+    HyperError,
+    LocalProtocolError,
+    RequestNotProcessed,
+    Timeout,
+)
+from .common.protocol import CANCEL, NO_ERROR, WireProtocol
+from .common.request import Request
+from .common.stream import Stream
+from .common.target import Origin, authority, request_target
+from .common.validation import Headers, fields, method, split_request
+from .response import Line, Response
+from .transport import dial
+from .transport.bufsocket import BufferedSocket
+from .transport.deadline import Deadlines, Mutex, TimeoutLike
+from .transport.deadline import Timeout as Limits
+
+#: How many connections may close under a waiting request before it gives up.
+MAX_DIALS = 4
+#: Bytes of one upload that may wait for the kernel: enough to keep it busy.
+MAX_QUEUED = 65536
+#: Methods whose requests have a Content-Length even if it is 0 (RFC 9110 section 8.6).
+_WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+
+
+class Unset:
+    """The type of an argument that was not given, where None means something."""
+
+
+UNSET = Unset()
+
+_R = TypeVar("_R", bound=Response)
+_Self = TypeVar("_Self", bound="Connection[Response]")
+
+
+@dataclass(slots=True, eq=False)
+class Exchange:
+    """A request, and where it is on the wire.
+
+    Used by one thread at a time: the one that sends, then the one that receives.
+    """
+
+    request: Request
+    body: Body
+    deadlines: Deadlines
+    #: How often the user had closed the connection when the request began.
+    closings: int
+    #: The id that the user knows it by; 0 until it is sent. A retry keeps it.
+    stream_id: int = 0
+    retried: bool = False
+    #: Where it was sent, and how much had been queued there before.
+    _sent: tuple[Line, Stream, int] | None = None
+
+    @property
+    def line(self) -> Line:
+        """The line it was sent on."""
+        assert self._sent is not None
+        return self._sent[0]
+
+    @property
+    def stream(self) -> Stream:
+        """The record of it there."""
+        assert self._sent is not None
+        return self._sent[1]
+
+    @property
+    def unseen(self) -> bool:
+        """True if no byte of it can have reached the server."""
+        assert self._sent is not None
+        line, _, queued_before = self._sent
+        return line.socket.sent_bytes <= queued_before
+
+    def sent(self, line: Line, stream: Stream, queued_before: int) -> None:
+        """Note where it was sent, the last time it was."""
+        self._sent = line, stream, queued_before
+        self.stream_id = self.stream_id or stream.stream_id
+
+
+class Connection(Generic[_R]):
+    """A connection to one origin, shared by any number of threads.
+
+    Every method may be called from any thread at any time.
+
+    :param origin: the server.
+    :param tls: how to speak TLS; None for cleartext.
+    :param timeout: the limits of requests that give none of their own.
+    """
+
+    def __init__(
+        self, origin: Origin, tls: dial.TLSParameters | None, timeout: TimeoutLike
+    ) -> None:
+        # Constant.
+        self._origin = origin
+        self._authority = authority(origin)
+        self._tls = tls
+        self._limits = Limits.of(timeout)
+        self._dialing = Mutex()
+        self._mutex = Mutex()
+        # Guarded by _mutex; _line is read without it where an old one does no harm.
+        self._line: Line | None = None  # where new requests go
+        self._lines: weakref.WeakSet[Line] = weakref.WeakSet()  # all that are in use
+        self._exchanges: dict[int, Exchange] = {}  # sent, and no response asked for yet
+        self._next_stream_id = 1
+        self._closings = 0
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    @property
+    def host(self) -> str:
+        """The host that is connected to."""
+        return self._origin.host
+
+    @property
+    def port(self) -> int:
+        """The port that is connected to."""
+        return self._origin.port
+
+    @property
+    def secure(self) -> bool:
+        """True if TLS is spoken."""
+        return self._origin.secure
+
+    @property
+    def is_connected(self) -> bool:
+        """True if the next request will not have to connect, as far as is known."""
+        line = self._line
+        return line is not None and _usable(line)
+
+    @property
+    def open_streams(self) -> int:
+        """How many exchanges are under way on the current connection."""
+        line = self._line
+        return 0 if line is None else line.protocol.open_streams
+
+    def connect(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Connect, if there is no usable connection. Requests do so by themselves.
+
+        :param timeout: as for :meth:`request`; its ``connect`` limit counts.
+        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
+        """
+        self._get_line(self._deadlines(timeout), self._closings)
+
+    def request(
+        self,
+        method: str | bytes,
+        url: str | bytes,
+        body: BodyLike = None,
+        headers: Headers | None = None,
+        *,
+        data: BodyLike = None,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> int:
+        """Send a request, and return its id at once: the response comes later.
+
+        Waits while the server allows no more requests at a time, while the network
+        takes the body, and for nothing else.
+
+        :param method: a token such as ``GET``, sent as given.
+        :param url: the path with or without a query. Of an absolute URL only these are
+            used.
+        :param body: str (sent as UTF-8), bytes, a binary file or anything with
+            ``read``, an iterable of bytes, or None. ``data`` is another name for it.
+        :param headers: a mapping, pairs, or an ``HTTPHeaderMap``. Content-Length is
+            added where the size is known; Host (``:authority``) may be overridden.
+        :param timeout: the limits of this exchange in seconds: a number, a pair
+            (connect, read), a :class:`hyper.Timeout`, or None for no limit. If it is
+            not given, the connection's.
+        :returns: the id to give to :meth:`get_response`.
+        :raises LocalProtocolError: if HTTP does not allow such a request.
+        :raises TypeError: if an argument is of the wrong type.
+        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
+        :raises WriteTimeout, PoolTimeout: if the server did not take it in time.
+
+        Errors in the arguments are raised before anything is sent. An exception that
+        comes out of ``body`` cancels the request and is passed on.
+        """
+        if body is not None and data is not None:
+            raise TypeError("body and data are two names of one argument")
+        sent_body = Body.of(data if body is None else body)
+        request = self._prepare(method, url, sent_body, headers)
+        exchange = Exchange(
+            request, sent_body, self._deadlines(timeout), self._closings
+        )
+        self._send(exchange)
+        with self._mutex:
+            self._exchanges[exchange.stream_id] = exchange
+        return exchange.stream_id
+
+    def get_response(self, stream_id: int | None = None) -> _R:
+        """Wait for the response to a request, and return it when its head is there.
+
+        :param stream_id: what :meth:`request` returned. None: the oldest request whose
+            response nobody has asked for.
+        :raises LocalProtocolError: if there is no such request.
+        :raises ReadTimeout: if no response came in time; the request is cancelled.
+        :raises HyperError: why there is no response. ``retry_safe`` tells whether the
+            server can have acted on the request.
+        """
+        exchange = self._claim(stream_id)
+        while True:
+            error = self._wait_for_head(exchange)
+            if error is None:
+                return self._make_response(exchange)
+            if not self._may_send_again(exchange, error):
+                raise self._explain(exchange, error)
+            exchange.retried = True
+            self._send(exchange)
+
+    def getresponse(self, stream_id: int | None = None) -> _R:
+        """Do as :meth:`get_response`: http.client's name for it."""
+        return self.get_response(stream_id)
+
+    def close(self) -> None:
+        """Close the connection. Idempotent; a later request connects anew.
+
+        Every call of another thread that waits is woken and raises ConnectionLost.
+        Responses that have come completely can still be read.
+        """
+        with self._mutex:
+            self._closings += 1
+            self._line = None
+            lines = list(self._lines)
+            self._exchanges.clear()
+        error = ConnectionLost("the connection was closed by this side")
+        for line in lines:
+            with line.socket as wire:
+                line.protocol.close()
+                wire.close(error)
+
+    # What the versions of HTTP differ in.
+
+    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> WireProtocol:
+        """Return the Protocol to speak, given what TLS agreed on.
+
+        :raises TLSError: if the server does not speak what this connection does.
+        """
+        raise NotImplementedError
+
+    def _make_response(self, exchange: Exchange) -> _R:
+        """Return the response of an exchange whose head has come."""
+        raise NotImplementedError
+
+    # Sending.
+
+    def _deadlines(self, timeout: TimeoutLike | Unset) -> Deadlines:
+        limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
+        return limits.start()
+
+    def _prepare(
+        self,
+        verb: str | bytes,
+        url: str | bytes,
+        body: Body,
+        headers: Headers | None,
+    ) -> Request:
+        """Check all that the user gave, and return what is to be sent."""
+        name = method(verb)
+        given = split_request(fields(headers))
+        length = body.length
+        if given.content_length is not None:
+            if length is not None and length != given.content_length:
+                raise LocalProtocolError(
+                    f"the body has {length} bytes, but its Content-Length says "
+                    f"{given.content_length}"
+                )
+            length = given.content_length
+        elif given.chunked:
+            length = None
+        sent = given.rest
+        if length is not None and (
+            length or given.content_length is not None or name in _WITH_CONTENT
+        ):
+            sent = sent + [(b"Content-Length", b"%d" % length)]
+        return Request(
+            name,
+            self._origin.scheme.encode("ascii"),
+            given.host or self._authority,
+            request_target(url),
+            sent,
+            length,
+        )
+
+    def _send(self, exchange: Exchange) -> None:
+        """Send the request, on a new connection where the present one is done for."""
+        for attempt in range(MAX_DIALS):
+            line = self._get_line(exchange.deadlines, exchange.closings)
+            if self._open(exchange, line):
+                self._upload(exchange)
+                return
+            failure = line.socket.failure
+            if attempt and failure and not isinstance(failure, ConnectionLost):
+                raise failure.fresh()
+        error = ConnectionLost(
+            f"{self.host} closed {MAX_DIALS} connections before it took the request"
+        )
+        error.retry_safe = True
+        raise error
+
+    def _get_line(self, deadlines: Deadlines, closings: int) -> Line:
+        """Return a line that takes requests, connecting if there is none."""
+        line = self._line
+        if line is not None and _usable(line):
+            return line
+        deadline = deadlines.connect()
+        self._dialing.acquire(deadline, f"while another thread connects to {self.host}")
+        try:
+            line = self._line
+            if line is not None and _usable(line):
+                return line
+            wire, alpn = dial.open_connection(self._origin, self._tls, deadline)
+            try:
+                line = Line(wire, self._make_protocol(alpn, self._next_stream_id))
+                with wire:
+                    wire.speak(line.protocol)
+                self._adopt(line, closings)
+            except HyperError as error:
+                with wire:
+                    wire.close(error)
+                raise
+            return line
+        finally:
+            self._dialing.release()
+
+    def _adopt(self, line: Line, closings: int) -> None:
+        with self._mutex:
+            if self._closings != closings:
+                raise ConnectionLost("the connection was closed by this side")
+            self._line = line
+            self._lines.add(line)
+
+    def _open(self, exchange: Exchange, line: Line) -> bool:
+        """Send the head of the request; return False if the line takes no more."""
+        protocol = line.protocol
+        deadlines = exchange.deadlines
+        with line.socket as wire:
+            if not self._wait_for_place(exchange, line):
+                return False
+            queued_before = wire.queued_bytes
+            end_stream = exchange.request.body_length == 0
+            stream = protocol.open(exchange.request, end_stream)
+            exchange.sent(line, stream, queued_before)
+            with self._mutex:
+                self._next_stream_id = max(
+                    self._next_stream_id, protocol.next_stream_id
+                )
+            doing = f"sending the request on stream {stream.stream_id}"
+            try:
+                wire.wait_drained(deadlines.write(), doing, MAX_QUEUED)
+            except Timeout as error:
+                protocol.reset(stream, error, CANCEL)
+                raise
+            except HyperError:
+                pass  # The stream knows; get_response tells, or sends it again.
+        return True
+
+    def _wait_for_place(self, exchange: Exchange, line: Line) -> bool:
+        """Queue until the request may be opened; return False if it never may."""
+        protocol = line.protocol
+        queue = protocol.queue
+        queue.append(exchange)
+        try:
+            line.socket.wait_until(
+                lambda: (
+                    not protocol.accepting
+                    or (queue[0] is exchange and protocol.free_places > 0)
+                ),
+                exchange,
+                exchange.deadlines.place(),
+                f"waiting until {self.host} allows one more request at a time",
+            )
+        except Timeout:
+            raise
+        except HyperError:
+            if exchange.closings != self._closings:
+                raise
+        finally:
+            queue.remove(exchange)
+            if queue:
+                protocol.touched.add(queue[0])
+        return protocol.accepting
+
+    def _upload(self, exchange: Exchange) -> None:
+        """Send the body, until it or the server's interest ends."""
+        length = exchange.request.body_length
+        if length == 0:
+            return
+        meter = Meter(length)
+        try:
+            for piece in exchange.body:
+                last = meter.add(len(piece))
+                if not self._send_piece(exchange, piece, last):
+                    return
+            meter.finish()
+            if length is None:
+                self._send_piece(exchange, b"", True)
+        except BaseException as error:
+            reason = error if isinstance(error, HyperError) else None
+            with exchange.line.socket:
+                exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
+            raise
+
+    def _send_piece(self, exchange: Exchange, piece: bytes, last: bool) -> bool:
+        """Send some of the body; return False if the server wants no more of it."""
+        rest = memoryview(piece)
+        with exchange.line.socket as wire:
+            while True:
+                sent = self._send_frame(exchange, wire, rest, last)
+                if sent is None:
+                    return False
+                rest = rest[sent:]
+                if not rest:
+                    return True
+
+    def _send_frame(
+        self, exchange: Exchange, wire: BufferedSocket, rest: memoryview, last: bool
+    ) -> int | None:
+        """Send as much of ``rest`` as may go in one piece; return how much that was.
+
+        Returns None if the exchange is over: the response came before the end of the
+        request (RFC 9113 section 8.1), or an error did.
+        """
+        stream = exchange.stream
+        protocol = exchange.line.protocol
+        doing = f"sending the body on stream {stream.stream_id}"
+        wire.wait_until(
+            lambda: stream.over or not rest or protocol.sendable(stream) > 0,
+            stream,
+            exchange.deadlines.write(),
+            doing,
+        )
+        if stream.over:
+            protocol.reset(stream, None, NO_ERROR)
+            return None
+        amount = min(len(rest), protocol.sendable(stream))
+        protocol.send_data(stream, bytes(rest[:amount]), last and amount == len(rest))
+        wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+        return amount
+
+    # Receiving.
+
+    def _claim(self, stream_id: int | None) -> Exchange:
+        """Take an exchange out of the list of those nobody has asked for."""
+        with self._mutex:
+            if stream_id is None:
+                if not self._exchanges:
+                    raise LocalProtocolError("no request is waiting for its response")
+                stream_id = next(iter(self._exchanges))
+            elif stream_id not in self._exchanges:
+                raise LocalProtocolError(
+                    f"no request with the id {stream_id!r} is waiting for its response"
+                )
+            return self._exchanges.pop(stream_id)
+
+    def _wait_for_head(self, exchange: Exchange) -> HyperError | None:
+        """Wait for the response's head; return the error if there will be none."""
+        stream = exchange.stream
+        line = exchange.line
+        with line.socket as wire:
+            try:
+                wire.wait_until(
+                    lambda: stream.status is not None or stream.over,
+                    stream,
+                    exchange.deadlines.read(),
+                    f"waiting for the response on stream {stream.stream_id}",
+                )
+            except Timeout as error:
+                line.protocol.reset(stream, error, CANCEL)
+                raise
+            if stream.status is not None:
+                return None
+        return stream.error
+
+    def _may_send_again(self, exchange: Exchange, error: HyperError) -> bool:
+        """Tell whether the server cannot have acted, and the body can be read again."""
+        if (
+            exchange.retried
+            or not exchange.body.replayable
+            or exchange.closings != self._closings
+        ):
+            return False
+        if isinstance(error, RequestNotProcessed):
+            return True
+        return isinstance(error, ConnectionLost) and exchange.unseen
+
+    def _explain(self, exchange: Exchange, error: HyperError) -> HyperError:
+        fresh = error.fresh()
+        fresh.retry_safe = fresh.retry_safe or exchange.unseen
+        return fresh
+
+
+def _usable(line: Line) -> bool:
+    return line.protocol.accepting and not line.socket.closed

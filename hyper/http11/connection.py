@@ -1,0 +1,65 @@
+"""HTTP/1.1 connections: what users hold in their hands."""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Mapping
+
+from ..common.protocol import HTTPVersion
+from ..common.target import parse_host
+from ..exchange import Connection, Exchange
+from ..transport.deadline import TimeoutLike
+from ..transport.dial import TLSParameters
+from ..transport.tls import HTTP11, default_context
+from .protocol import H11Protocol
+from .response import HTTP11Response
+
+
+class HTTP11Connection(Connection[HTTP11Response]):
+    """A connection to one server over HTTP/1.1, shared by any number of threads.
+
+    HTTP/1.1 carries one exchange at a time. A request that is made while another's
+    response is under way waits for its turn; requests take turns in the order in which
+    they came. ``request()`` returns ids all the same, so that code is the same for both
+    versions.
+
+    :param host: ``name``, ``name:port``, ``[v6]:port``, an IPv6 address, or an http or
+        https URL.
+    :param port: None for the one in ``host``, else 80, or 443 if ``secure``.
+    :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
+        says https.
+    :param ssl_context: as for :class:`~hyper.HTTP20Connection`.
+    :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
+    :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
+        :class:`hyper.Timeout`; or None for no limit.
+    :raises LocalProtocolError: if ``host`` names no server.
+    """
+
+    version = HTTPVersion.http11
+
+    def __init__(
+        self,
+        host: str,
+        port: int | None = None,
+        secure: bool | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        proxy_host: str | None = None,
+        proxy_port: int | None = None,
+        proxy_headers: Mapping[str, str] | None = None,
+        timeout: TimeoutLike = None,
+    ) -> None:
+        if proxy_host is not None:
+            raise NotImplementedError("proxies are not available yet")
+        origin = parse_host(host, port, secure, default_port=80)
+        tls = None
+        if origin.secure:
+            tls = TLSParameters(ssl_context or default_context(), (HTTP11,))
+        super().__init__(origin, tls, timeout)
+
+    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> H11Protocol:
+        return H11Protocol(next_stream_id=next_stream_id)
+
+    def _make_response(self, exchange: Exchange) -> HTTP11Response:
+        return HTTP11Response(
+            exchange.line, exchange.stream, exchange.stream_id, exchange.deadlines
+        )

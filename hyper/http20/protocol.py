@@ -1,0 +1,607 @@
+"""HTTP/2 as a Protocol: between the state machine and the Streams.
+
+The state machine (h2's interface, see :mod:`hyper.http20.reference`) knows frames and
+what order they may come in. This file knows exchanges: which Stream an event belongs
+to, when a body is complete, how much credit to give back, what a GOAWAY means for whom.
+
+Lengths of bodies are counted here (RFC 9113 section 8.1.1): a response that is shorter
+or longer than it said ends in an error of its stream.
+
+Flow control: the connection's window is opened on receipt, a stream's when the user
+has consumed (RFC 9113 section 5.2.2). Memory is bounded by streams times window, and a
+slow reader holds up nobody else.
+
+Everything here is guarded by the lock of the BufferedSocket that holds the Protocol.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol as Interface
+
+from h2.errors import ErrorCodes
+from h2.events import (
+    ConnectionTerminated,
+    DataReceived,
+    Event,
+    InformationalResponseReceived,
+    PingAckReceived,
+    RemoteSettingsChanged,
+    ResponseReceived,
+    StreamEnded,
+    StreamReset,
+    TrailersReceived,
+    WindowUpdated,
+)
+from h2.exceptions import NoSuchStreamError, ProtocolError, StreamClosedError
+from h2.settings import Settings
+from hpack import HeaderTuple, NeverIndexedHeaderTuple
+
+from ..common import exceptions
+from ..common.exceptions import (
+    ConnectionLost,
+    HyperError,
+    IncompleteRead,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestNotProcessed,
+    StreamResetError,
+)
+from ..common.protocol import CANCEL, EVERYONE, NO_ERROR, HTTPVersion
+from ..common.request import Request
+from ..common.stream import Fields, Interim, Stream
+from ..common.validation import (
+    CONNECTION_SPECIFIC,
+    content_length,
+    drop_forbidden_trailers,
+    strip_values,
+)
+from .window import CONNECTION_WINDOW, BaseFlowControlManager
+
+#: RFC 9113 section 5.1.1.
+HIGHEST_STREAM_ID = 2**31 - 1
+#: How many streams to open before the server's SETTINGS say how many it allows. Section
+#: 6.5.2 recommends that no server allows fewer.
+STREAMS_BEFORE_SETTINGS = 100
+#: Interim responses of one stream, in number and in bytes of their fields.
+MAX_INTERIM = 8
+MAX_INTERIM_BYTES = 65536
+#: The largest DATA frame to send. nginx allows 16 MiB, but others have to get between.
+LARGEST_FRAME = 65536
+#: How much a peer's explanation may add to a message.
+MAX_DEBUG_DATA = 256
+
+#: Never put into the compression table, which is shared by all requests of the
+#: connection: who can have requests sent could guess them (RFC 7541 section 7.1.3).
+SENSITIVE = frozenset(
+    (b"authorization", b"proxy-authorization", b"cookie", b"set-cookie")
+)
+
+#: What makes a window manager: its class.
+WindowManagerClass = Callable[[int], BaseFlowControlManager]
+
+
+class Machine(Interface):
+    """The part of the interface of ``h2.connection.H2Connection`` that is used."""
+
+    local_settings: Settings
+    remote_settings: Settings
+    max_outbound_frame_size: int
+
+    def initiate_connection(self) -> None: ...
+    def send_headers(
+        self, stream_id: int, headers: list[HeaderTuple], end_stream: bool = ...
+    ) -> None: ...
+    def send_data(
+        self, stream_id: int, data: bytes, end_stream: bool = ...
+    ) -> None: ...
+    def increment_flow_control_window(
+        self, increment: int, stream_id: int | None = ...
+    ) -> None: ...
+    def local_flow_control_window(self, stream_id: int) -> int: ...
+    def reset_stream(self, stream_id: int, error_code: int = ...) -> None: ...
+    def ping(self, opaque_data: bytes) -> None: ...
+    def close_connection(self, error_code: int = ...) -> None: ...
+    def receive_data(self, data: bytes) -> list[Event]: ...
+    def data_to_send(self, amount: int | None = ...) -> bytes: ...
+
+
+#: What makes a state machine of the window for streams and whether to allow push.
+MachineClass = Callable[[int, bool], Machine]
+
+
+@dataclass(slots=True, eq=False)
+class Ping:
+    """A PING that was sent."""
+
+    #: Set once the peer has answered.
+    answered: bool = False
+
+
+@dataclass(slots=True, eq=False)
+class _Exchange:
+    """What the Protocol alone has to know of a Stream."""
+
+    stream: Stream
+    window: BaseFlowControlManager
+    #: What the response said its body's size is; None if it did not.
+    expected: int | None = None
+    received: int = 0
+    interim_bytes: int = 0
+
+
+class H2Protocol:
+    """One HTTP/2 connection of a client.
+
+    :param machine: the state machine, new.
+    :param next_stream_id: the id of the first request, odd.
+    :param window_manager: the class that manages the windows.
+    :param highest_stream_id: the last id that may be used; lower only in tests.
+    """
+
+    version = HTTPVersion.http20
+
+    def __init__(
+        self,
+        machine: Machine,
+        window_manager: WindowManagerClass,
+        next_stream_id: int = 1,
+        highest_stream_id: int = HIGHEST_STREAM_ID,
+    ) -> None:
+        self.touched: set[object] = set()
+        self.failure: HyperError | None = None
+        self.queue: deque[object] = deque()
+        self.abandoned: deque[Stream] = deque()
+        self.settings_received = False
+        self.machine = machine
+        self.next_stream_id = next_stream_id
+        self._highest_stream_id = highest_stream_id
+        self._new_window = window_manager
+        self._exchanges: dict[int, _Exchange] = {}
+        self._blocked: set[Stream] = set()  # wait for the peer's window
+        self._pings: dict[bytes, Ping] = {}
+        self._ping_count = 0
+        self._goaway: ConnectionTerminated | None = None
+        self._closing = False
+        machine.initiate_connection()
+        self._window = window_manager(CONNECTION_WINDOW)
+        # RFC 9113 section 6.9.2: the connection's window begins at 65,535 bytes.
+        machine.increment_flow_control_window(CONNECTION_WINDOW - 65535)
+
+    # What the BufferedSocket asks.
+
+    @property
+    def paused(self) -> bool:
+        """Never: flow control limits what the peer sends."""
+        return False
+
+    @property
+    def finished(self) -> bool:
+        if self.failure is not None or self._closing:
+            return True
+        return not self.accepting and not self._exchanges
+
+    def data_to_send(self) -> bytes:
+        while self.abandoned:
+            self.reset(self.abandoned.popleft(), None, CANCEL)
+        return self.machine.data_to_send()
+
+    def receive_data(self, data: bytes) -> None:
+        if self.failure is not None:
+            return
+        try:
+            events = self.machine.receive_data(data)
+        except ProtocolError as fault:
+            for event in getattr(fault, "events", ()):
+                self._take(event)
+            error = RemoteProtocolError(f"the server broke HTTP/2: {fault}")
+            error.__cause__ = fault
+            self.fail(error)
+            return
+        for event in events:
+            self._take(event)
+
+    def receive_eof(self, clean: bool) -> None:
+        """Take the end of what arrives; without close_notify it means the same here."""
+        if self._goaway is not None:
+            self.fail(_terminated(self._goaway))
+        else:
+            self.fail(ConnectionLost("the server closed the connection"))
+
+    def fail(self, error: HyperError) -> None:
+        if self.failure is not None:
+            return
+        self.failure = error
+        for exchange in list(self._exchanges.values()):
+            stream = exchange.stream
+            if not stream.over:
+                stream.error = error
+        self._exchanges.clear()
+        self.touched.add(EVERYONE)
+
+    # What connections ask.
+
+    @property
+    def accepting(self) -> bool:
+        return (
+            self.failure is None
+            and self._goaway is None
+            and not self._closing
+            and self.next_stream_id <= self._highest_stream_id
+        )
+
+    @property
+    def open_streams(self) -> int:
+        return len(self._exchanges)
+
+    @property
+    def max_concurrent_streams(self) -> int:
+        """How many requests the server allows at a time."""
+        if not self.settings_received:
+            return STREAMS_BEFORE_SETTINGS
+        return self.machine.remote_settings.max_concurrent_streams
+
+    @property
+    def free_places(self) -> int:
+        if not self.accepting:
+            return 0
+        return max(0, self.max_concurrent_streams - len(self._exchanges))
+
+    def open(self, request: Request, end_stream: bool) -> Stream:
+        """Queue the HEADERS of a request and return the record of its exchange.
+
+        :raises LocalProtocolError: if the server said that it takes no such header
+            section (SETTINGS_MAX_HEADER_LIST_SIZE). Nothing was sent.
+        """
+        fields = header_section(request)
+        limit = self.machine.remote_settings.max_header_list_size
+        if limit is not None:
+            size = sum(len(name) + len(value) + 32 for name, value in fields)
+            if size > limit:
+                raise LocalProtocolError(
+                    f"the request's headers have {size} bytes; the server takes {limit}"
+                )
+        stream = Stream(self.next_stream_id, request.method, sent=end_stream)
+        self.next_stream_id += 2
+        try:
+            self.machine.send_headers(stream.stream_id, fields, end_stream=end_stream)
+        except ProtocolError as fault:
+            # The compression state may be torn: the next request would be read wrong.
+            error = ConnectionLost(f"HTTP/2 refused a request: {fault}")
+            error.__cause__ = fault
+            self.fail(error)
+            raise error from fault
+        window = self._new_window(self.machine.local_settings.initial_window_size)
+        self._exchanges[stream.stream_id] = _Exchange(stream, window)
+        return stream
+
+    def sendable(self, stream: Stream) -> int:
+        if stream.stream_id not in self._exchanges:
+            return 0
+        window = self.machine.local_flow_control_window(stream.stream_id)
+        if window <= 0:  # SETTINGS can make it negative (RFC 9113 section 6.9.2).
+            self._blocked.add(stream)
+            return 0
+        self._blocked.discard(stream)
+        return min(window, self.machine.max_outbound_frame_size, LARGEST_FRAME)
+
+    def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
+        self.machine.send_data(stream.stream_id, data, end_stream=end_stream)
+        if end_stream:
+            stream.sent = True
+            self._settle(stream)
+
+    def consumed(self, stream: Stream, amount: int) -> None:
+        exchange = self._exchanges.get(stream.stream_id)
+        if exchange is None or stream.over:
+            return
+        increment = exchange.window.credit(amount)
+        if increment:
+            self.machine.increment_flow_control_window(increment, stream.stream_id)
+
+    def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
+        if stream.stream_id not in self._exchanges:
+            return
+        self._send_reset(stream, code)
+        if not stream.over:
+            stream.error = error or StreamResetError(
+                f"stream {stream.stream_id} was reset by this side: {_code_name(code)}",
+                stream.stream_id,
+                code,
+                by_peer=False,
+            )
+        self._close(stream)
+
+    def ping(self, data: bytes | None = None) -> Ping:
+        """Queue a PING and return the record that its answer will be noted in.
+
+        :param data: eight bytes; None for ones of our own.
+        """
+        if data is None:
+            self._ping_count += 1
+            data = self._ping_count.to_bytes(8, "big")
+        ping = self._pings[data] = Ping()
+        self.machine.ping(data)
+        return ping
+
+    def close(self) -> None:
+        if self.failure is None and not self._closing:
+            self._closing = True
+            self.machine.close_connection(NO_ERROR)
+
+    # What the server said.
+
+    def _take(self, event: Event) -> None:
+        take = _EVENTS.get(type(event))
+        if take is not None:
+            take(self, event)
+        elif isinstance(event, StreamReset):
+            self._take_reset(event)
+
+    def _exchange_of(self, stream_id: int) -> _Exchange | None:
+        """Return the exchange, unless it is over on this side already."""
+        exchange = self._exchanges.get(stream_id)
+        if exchange is not None:
+            self.touched.add(exchange.stream)
+        return exchange
+
+    def _take_interim(self, event: InformationalResponseReceived) -> None:
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is None:
+            return
+        status, fields = _split_status(event.headers)
+        exchange.interim_bytes += sum(len(name) + len(value) for name, value in fields)
+        informational = exchange.stream.informational
+        informational.append(Interim(status, fields))
+        if (
+            len(informational) > MAX_INTERIM
+            or exchange.interim_bytes > MAX_INTERIM_BYTES
+        ):
+            self._refuse(exchange, "the server sent interim responses without end")
+
+    def _take_response(self, event: ResponseReceived) -> None:
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is None:
+            return
+        stream = exchange.stream
+        stream.status, stream.headers = _split_status(event.headers)
+        exchange.expected = _expected_length(
+            stream.method, stream.status, stream.headers
+        )
+        exchange.window.document_size = content_length(stream.headers) or 0
+
+    def _take_data(self, event: DataReceived) -> None:
+        length = event.flow_controlled_length or 0
+        self._credit_connection(length)
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is None:
+            return
+        data = event.data or b""
+        padding = length - len(data)
+        if padding and event.stream_ended is None:
+            # Nobody will consume it.
+            self.machine.increment_flow_control_window(padding, event.stream_id)
+        exchange.received += len(data)
+        if exchange.expected is not None and exchange.received > exchange.expected:
+            self._refuse(
+                exchange, f"the body is longer than its {exchange.expected} bytes"
+            )
+            return
+        exchange.stream.chunks.append(data)
+        exchange.stream.buffered += len(data)
+
+    def _credit_connection(self, length: int) -> None:
+        if length:
+            increment = self._window.credit(length)
+            if increment:
+                self.machine.increment_flow_control_window(increment)
+
+    def _take_trailers(self, event: TrailersReceived) -> None:
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is not None:
+            fields = strip_values(_plain(event.headers))
+            exchange.stream.trailers = drop_forbidden_trailers(fields)
+
+    def _take_end(self, event: StreamEnded) -> None:
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is None:
+            return
+        stream = exchange.stream
+        missing = (exchange.expected or 0) - exchange.received
+        if missing > 0:
+            stream.error = IncompleteRead(
+                f"the server ended stream {stream.stream_id} {missing} bytes "
+                f"before the end of the body",
+                expected=missing,
+            )
+        else:
+            stream.ended = True
+        self._settle(stream)
+
+    def _take_reset(self, event: StreamReset) -> None:
+        exchange = self._exchange_of(event.stream_id)
+        if exchange is None:
+            return
+        stream = exchange.stream
+        if not stream.over:
+            stream.error = _reset_error(event)
+        # After a complete response it only stops our upload (RFC 9113 section 8.1).
+        self._close(stream)
+
+    def _take_goaway(self, event: ConnectionTerminated) -> None:
+        """Obey GOAWAY: streams up to the last one go on, the others never were."""
+        if self._goaway is not None:
+            # The second of two (RFC 9113 section 6.8) may only lower the id.
+            event.last_stream_id = min(
+                event.last_stream_id or 0, self._goaway.last_stream_id or 0
+            )
+        self._goaway = event
+        last = event.last_stream_id or 0
+        for stream_id, exchange in list(self._exchanges.items()):
+            if stream_id > last:
+                stream = exchange.stream
+                if not stream.over:
+                    stream.error = RequestNotProcessed(
+                        f"the server ended the connection before stream {stream_id}: "
+                        f"{_terminated(event)}",
+                        stream_id,
+                    )
+                self._close(stream)
+        self.touched.add(EVERYONE)
+
+    def _take_settings(self, event: RemoteSettingsChanged) -> None:
+        self.settings_received = True
+        self.touched.add(EVERYONE)
+
+    def _take_window(self, event: WindowUpdated) -> None:
+        if event.stream_id:
+            self._exchange_of(event.stream_id)
+        else:
+            self.touched |= self._blocked
+
+    def _take_ping(self, event: PingAckReceived) -> None:
+        ping = self._pings.pop(event.ping_data or b"", None)
+        if ping is not None:
+            ping.answered = True
+            self.touched.add(ping)
+
+    def _refuse(self, exchange: _Exchange, fault: str) -> None:
+        """Reset a stream for what the server did on it."""
+        stream = exchange.stream
+        self._send_reset(stream, ErrorCodes.PROTOCOL_ERROR)
+        stream.error = exceptions.InvalidResponseError(
+            f"stream {stream.stream_id}: {fault}"
+        )
+        self._close(stream)
+
+    # The end of a stream.
+
+    def _send_reset(self, stream: Stream, code: int) -> None:
+        try:
+            self.machine.reset_stream(stream.stream_id, code)
+        except (NoSuchStreamError, StreamClosedError):
+            pass  # The frame at fault was the last of both sides: nothing to reset.
+
+    def _settle(self, stream: Stream) -> None:
+        """Forget the stream if both sides are done with it."""
+        if stream.error is not None and not stream.sent:
+            # Our side is still open, and nobody is interested any more.
+            self._send_reset(stream, CANCEL)
+            self._close(stream)
+        elif stream.sent and stream.over:
+            self._close(stream)
+
+    def _close(self, stream: Stream) -> None:
+        """Forget the stream; the first in the queue may have its place."""
+        self._exchanges.pop(stream.stream_id, None)
+        self._blocked.discard(stream)
+        self.touched.add(stream)
+        if self.queue:
+            self.touched.add(self.queue[0])
+
+
+# Each method takes the event that it is filed under.
+_EVENTS: dict[type[Event], Callable[..., None]] = {
+    InformationalResponseReceived: H2Protocol._take_interim,
+    ResponseReceived: H2Protocol._take_response,
+    DataReceived: H2Protocol._take_data,
+    TrailersReceived: H2Protocol._take_trailers,
+    StreamEnded: H2Protocol._take_end,
+    StreamReset: H2Protocol._take_reset,
+    ConnectionTerminated: H2Protocol._take_goaway,
+    RemoteSettingsChanged: H2Protocol._take_settings,
+    WindowUpdated: H2Protocol._take_window,
+    PingAckReceived: H2Protocol._take_ping,
+}
+
+
+def header_section(request: Request) -> list[HeaderTuple]:
+    """Return the header section of a request (RFC 9113 sections 8.2 and 8.3.1).
+
+    Names become lower-case, and fields that are about one HTTP/1.1 connection go, with
+    those that Connection names.
+    """
+    fields: list[HeaderTuple] = [HeaderTuple(b":method", request.method)]
+    if request.method == b"CONNECT":
+        fields.append(HeaderTuple(b":authority", request.authority))
+    else:
+        fields.append(HeaderTuple(b":scheme", request.scheme))
+        fields.append(HeaderTuple(b":authority", request.authority))
+        fields.append(HeaderTuple(b":path", request.target))
+    unwanted = _hop_by_hop(request.headers)
+    for given, value in request.headers:
+        name = given.lower()
+        if name in unwanted or (name == b"te" and value.lower() != b"trailers"):
+            continue
+        kind = NeverIndexedHeaderTuple if name in SENSITIVE else HeaderTuple
+        fields.append(kind(name, value))
+    return fields
+
+
+def _hop_by_hop(headers: Fields) -> frozenset[bytes]:
+    """Return the names of fields that must not leave this hop (RFC 9110 s. 7.6.1)."""
+    unwanted = CONNECTION_SPECIFIC
+    for name, value in headers:
+        if name.lower() == b"connection":
+            named = {token.strip().lower() for token in value.split(b",")}
+            unwanted = unwanted | named
+    return unwanted - {b"te"}
+
+
+def _plain(headers: object) -> Fields:
+    """Return an event's fields as plain pairs of bytes."""
+    return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[attr-defined]
+
+
+def _split_status(headers: object) -> tuple[int, Fields]:
+    """Return status and fields of a header section that was found in order."""
+    fields = _plain(headers)
+    return int(fields[0][1]), strip_values(fields[1:])
+
+
+def _expected_length(method: bytes, status: int, headers: Fields) -> int | None:
+    """Return how many bytes the body has to have; None if that is open.
+
+    Responses to HEAD and those with 204 or 304 have no body, whatever they say of its
+    length (RFC 9110 sections 6.4.1 and 8.6).
+    """
+    if method == b"HEAD" or status in (204, 304):
+        return 0
+    return content_length(headers)
+
+
+def _reset_error(event: StreamReset) -> HyperError:
+    stream_id = event.stream_id
+    code = int(event.error_code or 0)
+    reason = getattr(event, "reason", "")
+    if reason:
+        return exceptions.InvalidResponseError(
+            f"the server's response on stream {stream_id} is malformed: {reason}"
+        )
+    if code == ErrorCodes.REFUSED_STREAM:
+        return RequestNotProcessed(
+            f"the server reset stream {stream_id}: REFUSED_STREAM", stream_id
+        )
+    by_peer = event.remote_reset is not False
+    who = "the server" if by_peer else "this side"
+    return StreamResetError(
+        f"{who} reset stream {stream_id}: {_code_name(code)}", stream_id, code, by_peer
+    )
+
+
+def _terminated(event: ConnectionTerminated) -> exceptions.ConnectionTerminated:
+    code = int(event.error_code or 0)
+    debug = bytes(event.additional_data or b"")
+    text = f"the server sent GOAWAY: {_code_name(code)}"
+    if debug:
+        text += f" {debug[:MAX_DEBUG_DATA]!r}"
+    return exceptions.ConnectionTerminated(text, code, event.last_stream_id or 0, debug)
+
+
+def _code_name(code: int) -> str:
+    try:
+        return ErrorCodes(code).name
+    except ValueError:
+        return f"error {code:#x}"

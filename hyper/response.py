@@ -1,0 +1,383 @@
+"""A response: a file-like view of a Stream.
+
+A Stream is filled by whichever thread reads the connection. A Response empties it: it
+waits, takes the body, gives the peer credit for what it took, and decodes. Decoding is
+the user's time, so it happens outside the connection's lock.
+
+A Response belongs to one thread at a time. :meth:`Response.close` may be called from
+any: it ends the exchange, and the thread that reads gets an error.
+"""
+
+from __future__ import annotations
+
+import io
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from http import HTTPStatus
+from types import TracebackType
+from typing import NamedTuple, TypeVar
+
+from .common.decoder import Decoder, decoder_for
+from .common.exceptions import (
+    IncompleteRead,
+    LocalProtocolError,
+    StreamResetError,
+    Timeout,
+)
+from .common.headers import HTTPHeaderMap
+from .common.protocol import CANCEL, HTTPVersion, WireProtocol
+from .common.stream import Stream
+from .transport.bufsocket import BufferedSocket
+from .transport.deadline import Deadlines
+
+#: How much a decoder may give at once where the user sets no limit.
+PIECE = 256 * 1024
+
+_Self = TypeVar("_Self", bound="Response")
+
+
+@dataclass(frozen=True, eq=False)
+class Line:
+    """A connection on the wire, and the Protocol that is spoken on it."""
+
+    socket: BufferedSocket
+    #: Guarded by the socket's lock.
+    protocol: WireProtocol
+
+
+class Informational(NamedTuple):
+    """An interim response (RFC 9110 section 15.2)."""
+
+    status: int
+    headers: HTTPHeaderMap
+
+
+class Response:
+    """The response to one request. Made by connections.
+
+    :ivar status: the status code, an ``int``.
+    :ivar reason: the phrase that goes with it, a ``str``: the server's own in HTTP/1.1,
+        the standard one in HTTP/2, which sends none.
+    :ivar headers: the fields, an :class:`~hyper.common.headers.HTTPHeaderMap`.
+    :ivar stream_id: the id that ``request()`` returned.
+    :ivar version: the :class:`~hyper.common.util.HTTPVersion` it came in.
+    """
+
+    def __init__(
+        self, line: Line, stream: Stream, stream_id: int, deadlines: Deadlines
+    ) -> None:
+        self.status = stream.status or 0
+        self.reason = stream.reason.decode("latin-1") or _phrase(self.status)
+        self.headers = HTTPHeaderMap.from_wire(stream.headers)
+        self.stream_id = stream_id
+        self.version: HTTPVersion = line.protocol.version
+        self._line = line
+        self._stream = stream
+        self._deadlines = deadlines
+        self._chunks: deque[bytes] = deque()  # taken from the Stream, as received
+        self._decoded: bool | None = None  # how the body is read; None: not begun
+        self._decoder: Decoder | None = None
+        self._buffer = bytearray()  # of the body, in the form it is read in
+        self._closed = False
+        self._cut_short = False
+
+    def __repr__(self) -> str:
+        return (
+            f"<{type(self).__name__} {self.status} {self.reason}, "
+            f"stream {self.stream_id}>"
+        )
+
+    def __enter__(self: _Self) -> _Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        # The collector may run in any thread, one that holds the lock too.
+        stream = getattr(self, "_stream", None)
+        if stream is not None and not (stream.over and stream.sent):
+            self._line.protocol.abandoned.append(stream)
+
+    # The body.
+
+    def read(self, amt: int | None = None, decode_content: bool = True) -> bytes:
+        """Read the body, or the next ``amt`` bytes of it.
+
+        Blocks until there are so many bytes, or the body ends; see :meth:`read1` for
+        what is there already.
+
+        :param amt: how many bytes at most, counted after decoding. None: all.
+        :param decode_content: whether to undo the Content-Encoding. It has to be the
+            same for all of a body.
+        :returns: the bytes; ``b""`` at the end of the body.
+        :raises IncompleteRead: if the body ended before its end. What had come is in
+            ``partial``.
+        :raises ReadTimeout: if nothing came in time. The exchange is over then.
+        :raises StreamResetError, ConnectionLost: if the server or the network ended the
+            exchange. What had come before can still be had from :meth:`read1`.
+        :raises DecodingError: if the content-coding is broken.
+        """
+        limit = None if amt is None or amt < 0 else amt
+        self._begin(decode_content)
+        buffer = self._buffer
+        while limit is None or len(buffer) < limit:
+            try:
+                piece = self._pull(PIECE if limit is None else limit - len(buffer))
+            except IncompleteRead as error:
+                error.partial = bytes(buffer)
+                buffer.clear()
+                raise
+            if not piece:
+                break
+            if limit is None and not buffer and self._at_end():
+                return piece  # All in one piece: spare the copy.
+            buffer += piece
+        return self._take_buffered(limit)
+
+    def read1(self, amt: int = -1, decode_content: bool = True) -> bytes:
+        """Read what there is of the body, waiting only if there is nothing.
+
+        :param amt: how many bytes at most; negative for no limit.
+        :returns: at least one byte, or ``b""`` at the end of the body.
+        :raises HyperError: as :meth:`read` does.
+        """
+        self._begin(decode_content)
+        if self._buffer:
+            return self._take_buffered(None if amt < 0 else amt)
+        if amt == 0:
+            return b""
+        return self._pull(PIECE if amt < 0 else amt)
+
+    def readinto(self, buffer: bytearray | memoryview) -> int:
+        """Read decoded bytes into ``buffer`` until it is full or the body ends.
+
+        :returns: how many bytes were read.
+        :raises HyperError: as :meth:`read` does.
+        """
+        view = memoryview(buffer).cast("B")
+        data = self.read(len(view))
+        view[: len(data)] = data
+        return len(data)
+
+    def readline(self, limit: int = -1) -> bytes:
+        """Read decoded bytes up to and including the next LF.
+
+        :param limit: how many bytes at most; negative for no limit.
+        :returns: the line; ``b""`` at the end of the body.
+        :raises HyperError: as :meth:`read` does.
+        """
+        self._begin(True)
+        searched = 0
+        while True:
+            end = self._buffer.find(b"\n", searched) + 1
+            if end == 0 and (limit < 0 or len(self._buffer) < limit):
+                searched = len(self._buffer)
+                piece = self._pull(PIECE)
+                if piece:
+                    self._buffer += piece
+                    continue
+            end = end or len(self._buffer)
+            return self._take_buffered(end if limit < 0 else min(end, limit))
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the lines of the decoded body, each with its LF."""
+        return iter(self.readline, b"")
+
+    def read_chunked(self, decode_content: bool = True) -> Iterator[bytes]:
+        """Iterate over the body in the pieces that the server sent it in.
+
+        A piece is a DATA frame of HTTP/2 or a chunk of HTTP/1.1, and may be empty.
+        Where a Content-Encoding is undone, it is what the decoder made of one: that may
+        be nothing yet, or several pieces, each of limited size.
+
+        :raises HyperError: as :meth:`read` does.
+        """
+        self._begin(decode_content)
+        if self._buffer:
+            yield self._take_buffered(None)
+        while True:
+            if self._decoder is not None and not self._decoder.needs_input:
+                yield self._decoder.decode(b"", PIECE)
+                continue
+            chunk = self._next_chunk()
+            if chunk is None:
+                return
+            if self._decoder is not None:
+                chunk = self._decoder.decode(chunk, PIECE)
+            yield chunk
+
+    # All else.
+
+    @property
+    def trailers(self) -> HTTPHeaderMap:
+        """The trailer fields; empty if there are none.
+
+        They come after the body, so this waits for its end, and keeps in memory what is
+        not yet read of it.
+
+        :raises HyperError: as :meth:`read` does.
+        """
+        while not self._stream.over:
+            self._receive()
+        if self._stream.error is not None:
+            raise self._stream.error.fresh()
+        return HTTPHeaderMap.from_wire(self._stream.trailers)
+
+    @property
+    def informational(self) -> list[Informational]:
+        """The interim responses that came before this one, oldest first."""
+        return [
+            Informational(status, HTTPHeaderMap.from_wire(fields))
+            for status, fields in self._stream.informational
+        ]
+
+    def getheader(self, name: str, default: str | None = None) -> str | None:
+        """Return a field's value, as ``http.client`` does: values joined with ", "."""
+        values = self.headers.get(name)
+        if values is None:
+            return default
+        return ", ".join(value.decode("latin-1") for value in values)
+
+    def getheaders(self) -> list[tuple[str, str]]:
+        """Return all fields as received, as pairs of str."""
+        return [
+            (name.decode("latin-1"), value.decode("latin-1"))
+            for name, value in self.headers.iter_raw()
+        ]
+
+    def fileno(self) -> int:
+        """Raise: many responses share one descriptor.
+
+        :raises io.UnsupportedOperation: always.
+        """
+        raise io.UnsupportedOperation("a response has no descriptor of its own")
+
+    @property
+    def closed(self) -> bool:
+        """True once the response is closed, or read to its end."""
+        return self._closed or self._at_end()
+
+    def close(self) -> None:
+        """End the exchange: what has not come yet is not wanted any more.
+
+        The connection lives on where its protocol allows (HTTP/2 resets the stream).
+        Idempotent; may be called from any thread.
+        """
+        if self._closed:
+            return
+        self._closed = True
+        stream = self._stream
+        if not (stream.over and stream.sent):
+            self._cut_short = True
+            error = StreamResetError(
+                f"the response on stream {self.stream_id} was closed by this side",
+                self.stream_id,
+                CANCEL,
+                by_peer=False,
+            )
+            with self._line.socket:
+                self._line.protocol.reset(stream, error, CANCEL)
+
+    # Inside.
+
+    def _begin(self, decoded: bool) -> None:
+        """Settle how the body is read, the first time it is."""
+        if self._cut_short:
+            raise ValueError("read of a response that was closed before its end")
+        if self._decoded is None:
+            self._decoded = decoded
+            if decoded:
+                self._decoder = decoder_for(self.headers.get(b"content-encoding") or [])
+        elif self._decoded != decoded:
+            raise LocalProtocolError(
+                "decode_content has to be the same for all of a body"
+            )
+
+    def _at_end(self) -> bool:
+        """Return True if nothing more of the body will come."""
+        return (
+            self._stream.ended
+            and not self._stream.chunks
+            and not self._chunks
+            and not self._buffer
+            and (self._decoder is None or self._decoder.needs_input)
+        )
+
+    def _take_buffered(self, limit: int | None) -> bytes:
+        buffer = self._buffer
+        if limit is None or limit >= len(buffer):
+            data = bytes(buffer)
+            buffer.clear()
+        else:
+            data = bytes(buffer[:limit])
+            del buffer[:limit]
+        return data
+
+    def _pull(self, limit: int) -> bytes:
+        """Return at least one and at most ``limit`` more bytes; b"" at the end."""
+        while True:
+            if self._decoder is not None and not self._decoder.needs_input:
+                data = self._decoder.decode(b"", limit)
+            else:
+                chunk = self._next_chunk()
+                if chunk is None:
+                    return b""
+                if self._decoder is not None:
+                    data = self._decoder.decode(chunk, limit)
+                elif len(chunk) > limit:
+                    self._chunks.appendleft(chunk[limit:])
+                    data = chunk[:limit]
+                else:
+                    data = chunk
+            if data:
+                return data
+
+    def _next_chunk(self) -> bytes | None:
+        """Return the next piece as received; None at the end of the body."""
+        if not self._chunks:
+            self._receive()
+            if not self._chunks:
+                if self._decoder is not None:
+                    self._decoder.finish()
+                return None
+        return self._chunks.popleft()
+
+    def _receive(self) -> None:
+        """Take all that has come of the body, waiting if that is nothing.
+
+        Takes nothing only at the end of the body.
+        """
+        stream = self._stream
+        with self._line.socket as wire:
+            try:
+                wire.wait_until(
+                    lambda: bool(stream.chunks) or stream.over,
+                    stream,
+                    self._deadlines.read(),
+                    f"reading the response on stream {self.stream_id}",
+                )
+            except Timeout as error:
+                self._line.protocol.reset(stream, error, CANCEL)
+                raise
+            taken = stream.chunks.copy()
+            stream.chunks.clear()
+            stream.buffered = 0
+            for chunk in taken:
+                self._line.protocol.consumed(stream, len(chunk))
+        self._chunks += taken
+        if not taken and stream.error is not None:
+            raise stream.error.fresh()
+
+
+def _phrase(status: int) -> str:
+    try:
+        return HTTPStatus(status).phrase
+    except ValueError:
+        return ""

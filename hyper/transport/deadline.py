@@ -1,0 +1,194 @@
+"""How long a call may take, and the only clock in hyper.
+
+A user says :class:`Timeout`: seconds, by phase. A request turns it into its own
+:class:`Deadlines` when it starts. Each single wait asks those for a :class:`Deadline`,
+a point in time that is handed down through every layer and asked for what is left of
+it, so that a layer never starts a countdown of its own.
+
+``connect`` bounds the whole of a dial (name resolution, TCP and TLS together), because
+a user who says five seconds does not mean five for each. ``read`` and ``write`` bound
+one *wait for progress*, not the transfer: a slow but living download goes on. ``total``
+bounds the request from its start to the last byte of its response.
+
+Clocks are passed in, so that tests own the time.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from types import TracebackType
+
+from ..common import exceptions
+
+#: Returns seconds that never go back.
+Clock = Callable[[], float]
+
+
+@dataclass(frozen=True, slots=True)
+class Timeout:
+    """Limits in seconds, each a positive number, 0 (do not wait) or None (no limit).
+
+    :param connect: for all of connecting: name resolution, TCP and TLS together.
+    :param read: for the peer to send the next piece of a response.
+    :param write: for the peer to take the next piece of a request; it also bounds the
+        wait for a free stream on a connection that has no more.
+    :param total: for the whole exchange, from the request to the end of the response.
+    :raises ValueError: if a limit is negative or not a number.
+    :raises TypeError: if a limit is not a number.
+    """
+
+    connect: float | None = None
+    read: float | None = None
+    write: float | None = None
+    total: float | None = None
+
+    def __post_init__(self) -> None:
+        for field in fields(self):
+            limit = getattr(self, field.name)
+            if limit is None:
+                continue
+            if isinstance(limit, bool) or not isinstance(limit, (int, float)):
+                raise TypeError(
+                    f"the {field.name} timeout is a number of seconds or None, "
+                    f"not {limit!r}"
+                )
+            if not limit >= 0:
+                raise ValueError(f"the {field.name} timeout is negative: {limit!r}")
+
+    @classmethod
+    def of(cls, value: TimeoutLike) -> Timeout:
+        """Return the Timeout that ``value`` stands for.
+
+        A number limits connecting, reading and writing alike; a pair is (connect,
+        read), and writing is limited as reading is; None is no limit at all.
+        """
+        if isinstance(value, Timeout):
+            return value
+        if isinstance(value, tuple):
+            if len(value) != 2:
+                raise ValueError(
+                    f"a timeout tuple is (connect, read); it has {len(value)} items"
+                )
+            connect, read = value
+            return cls(connect=connect, read=read, write=read)
+        return cls(connect=value, read=value, write=value)
+
+    def start(self, clock: Clock = time.monotonic) -> Deadlines:
+        """Start counting: return the deadlines of a request that begins now."""
+        return Deadlines(self, clock)
+
+
+#: What a ``timeout=`` argument may be.
+TimeoutLike = float | tuple[float | None, float | None] | Timeout | None
+
+
+class Deadline:
+    """The point in time at which one wait has failed, and how it fails then."""
+
+    __slots__ = ("_clock", "_expires", "_failure", "_reason")
+
+    def __init__(
+        self,
+        expires: float | None,
+        failure: type[exceptions.Timeout],
+        reason: str,
+        clock: Clock,
+    ) -> None:
+        self._expires = expires
+        self._failure = failure
+        self._reason = reason
+        self._clock = clock
+
+    def left(self) -> float | None:
+        """Return the seconds left, at least 0; None if there is no limit."""
+        if self._expires is None:
+            return None
+        return max(0.0, self._expires - self._clock())
+
+    @property
+    def passed(self) -> bool:
+        """True once no time is left."""
+        return self._expires is not None and self._clock() >= self._expires
+
+    def error(self, doing: str) -> exceptions.Timeout:
+        """Return the error to raise, for a call that was busy ``doing`` something."""
+        return self._failure(f"timed out {doing} ({self._reason})")
+
+
+class Deadlines:
+    """The deadlines of one request, by what is waited for. Immutable, thread-safe."""
+
+    __slots__ = ("_clock", "_ends", "_timeout")
+
+    def __init__(self, timeout: Timeout, clock: Clock) -> None:
+        self._timeout = timeout
+        self._clock = clock
+        self._ends = None if timeout.total is None else clock() + timeout.total
+
+    def connect(self) -> Deadline:
+        """Return when a dial that starts now has failed."""
+        return self._deadline(
+            self._timeout.connect, exceptions.ConnectTimeout, "connect"
+        )
+
+    def read(self) -> Deadline:
+        """Return when a wait for the peer's bytes that starts now has failed."""
+        return self._deadline(self._timeout.read, exceptions.ReadTimeout, "read")
+
+    def write(self) -> Deadline:
+        """Return when a wait for the peer to take bytes that starts now has failed."""
+        return self._deadline(self._timeout.write, exceptions.WriteTimeout, "write")
+
+    def place(self) -> Deadline:
+        """Return when a wait for a free place on a connection has failed."""
+        return self._deadline(self._timeout.write, exceptions.PoolTimeout, "write")
+
+    def now(self) -> float:
+        """Return the time by the clock of these deadlines, in seconds."""
+        return self._clock()
+
+    def _deadline(
+        self, limit: float | None, failure: type[exceptions.Timeout], phase: str
+    ) -> Deadline:
+        ends = self._ends
+        if limit is not None:
+            expires = self._clock() + limit
+            if ends is None or expires < ends:
+                return Deadline(
+                    expires, failure, f"{phase} timeout: {limit:g} s", self._clock
+                )
+        reason = f"total timeout: {self._timeout.total or 0:g} s"
+        return Deadline(ends, failure, reason, self._clock)
+
+
+class Mutex:
+    """A lock whose waits have deadlines. Not re-entrant."""
+
+    __slots__ = ("_lock",)
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+
+    def acquire(self, deadline: Deadline, doing: str) -> None:
+        """Take the lock, or raise the deadline's error."""
+        left = deadline.left()
+        if not self._lock.acquire(timeout=-1 if left is None else left):
+            raise deadline.error(doing)
+
+    def release(self) -> None:
+        """Give the lock back."""
+        self._lock.release()
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._lock.release()

@@ -1,0 +1,224 @@
+"""TLS as a filter over memory, and the contexts it is made from.
+
+A :class:`TLSFilter` holds an ``SSLObject`` between two memory BIOs: encrypted bytes go
+in, plain bytes come out, and the other way round. It never sees a socket. There are
+three reasons. OpenSSL allows one thread at a time in one object, and CPython's
+``SSLSocket`` leaves that to its callers: a thread in ``recv`` beside one in ``send``
+ends in SIGSEGV, and the one release that locked it (3.13.6) deadlocked instead. Under
+the BufferedSocket's lock neither happens. ``poll`` sees the bare descriptor, so bytes
+that OpenSSL has decrypted already are never waited for. And TLS inside TLS, for an
+https proxy, is just a second filter.
+
+Every function here is sans-IO but for reading certificate files. A TLSFilter is guarded
+by the lock of the BufferedSocket that holds it.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import ssl
+import threading
+from collections.abc import Callable, Sequence
+
+import certifi
+
+from ..common.exceptions import HyperError, TLSError
+
+#: ALPN names (RFC 7301, RFC 9113 section 3.1).
+H2 = "h2"
+HTTP11 = "http/1.1"
+
+# What SSLObject.read is asked for at once; OpenSSL gives one record, 16 KiB at most.
+_RECORD = 16384
+
+# ALPN is a property of a context, but contexts are shared: by users, between
+# connections, between HTTP versions. OpenSSL copies the list when it makes an object
+# from a context, so setting it and making the object under one lock keeps them apart.
+_alpn_lock = threading.Lock()
+
+Password = str | bytes | Callable[[], str | bytes]
+
+
+class TLSFilter:
+    """One TLS connection of a client, between two buffers.
+
+    :param context: what to trust and to offer.
+    :param server_hostname: whose certificate to accept, and the name for SNI; None only
+        if ``context`` does not check host names.
+    :param alpn: the protocols to offer, best first; empty to offer none.
+    :raises TLSError: if ``context`` cannot be used.
+    """
+
+    def __init__(
+        self,
+        context: ssl.SSLContext,
+        server_hostname: str | None,
+        alpn: Sequence[str] = (),
+    ) -> None:
+        self.established = False
+        self.ended = False
+        self.failure: HyperError | None = None
+        self._server_hostname = server_hostname
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        try:
+            with _alpn_lock:
+                if alpn:
+                    context.set_alpn_protocols(list(alpn))
+                self._tls = context.wrap_bio(
+                    self._incoming, self._outgoing, server_hostname=server_hostname
+                )
+        except (ssl.SSLError, ValueError) as error:
+            raise TLSError(f"TLS cannot start: {error}") from error
+        self._shake_hands()
+
+    @property
+    def tls(self) -> ssl.SSLObject:
+        """The TLS connection, to ask it for its certificate, cipher and version."""
+        return self._tls
+
+    @property
+    def alpn(self) -> str | None:
+        """The protocol that the server chose; None if it chose none."""
+        return self._tls.selected_alpn_protocol()
+
+    def decrypt(self, data: bytes) -> bytes:
+        """Take bytes from the wire and return the plain bytes they complete.
+
+        Sets ``ended`` when the peer's close_notify has come, and ``failure`` when TLS
+        broke; what is returned came before either.
+        """
+        if self.failure is not None or self.ended:
+            return b""
+        self._incoming.write(data)
+        if not self.established and not self._shake_hands():
+            return b""
+        pieces = []
+        try:
+            while True:
+                piece = self._tls.read(_RECORD)
+                if not piece:
+                    self.ended = True
+                    break
+                pieces.append(piece)
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            self._fail(error)
+        return b"".join(pieces)
+
+    def encrypt(self, data: bytes) -> bytes:
+        """Take plain bytes and return what has to go onto the wire now.
+
+        Handshake messages and alerts come out whatever goes in. Once TLS has failed,
+        plain bytes are dropped: they must not go out unprotected.
+        """
+        if data and self.established and self.failure is None:
+            try:
+                self._tls.write(data)
+            except ssl.SSLError as error:
+                self._fail(error)
+        return self._outgoing.read()
+
+    def close(self) -> bytes:
+        """Return the close_notify alert, if one can still be sent."""
+        if self.established and self.failure is None:
+            try:
+                self._tls.unwrap()
+            except ssl.SSLError:
+                pass  # Expected: it would wait for the peer's alert.
+        return self._outgoing.read()
+
+    def _shake_hands(self) -> bool:
+        try:
+            self._tls.do_handshake()
+        except ssl.SSLWantReadError:
+            return False
+        except (ssl.SSLError, ValueError) as error:
+            self._fail(error)
+            return False
+        self.established = True
+        return True
+
+    def _fail(self, error: Exception) -> None:
+        self.failure = TLSError(_describe(error, self._server_hostname))
+        self.failure.__cause__ = error
+
+
+def _describe(error: Exception, server_hostname: str | None) -> str:
+    """Say what went wrong, and with whom, without OpenSSL's file and line."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return (
+            f"the certificate of {server_hostname} was not accepted: "
+            f"{error.verify_message}"
+        )
+    reason = getattr(error, "reason", None) or str(error)
+    text = f"TLS with {server_hostname} failed: {reason.replace('_', ' ').lower()}"
+    if reason in ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE"):
+        text += "; perhaps the server does not speak TLS on this port"
+    return text
+
+
+def init_context(
+    cert_path: str | os.PathLike[str] | None = None,
+    cert: str | tuple[str, str] | None = None,
+    cert_password: Password | None = None,
+) -> ssl.SSLContext:
+    """Return a context that verifies servers as hyper does by default.
+
+    TLS 1.2 or later, certificates and host names checked, no compression and no
+    renegotiation (RFC 9113 section 9.2), secrets logged to ``$SSLKEYLOGFILE`` if set.
+
+    :param cert_path: a PEM file, or a directory made by ``c_rehash``, of the
+        authorities to trust. None: those named by the environment variables
+        ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` where one is set, else certifi's.
+    :param cert: a client certificate: the path of a PEM file with certificate and key,
+        or a pair of paths (certificate, key).
+    :param cert_password: what decrypts the key, or a function that returns it.
+    :raises FileNotFoundError: if a file is not there.
+    :raises ssl.SSLError: if a file is not what it should be.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    _load_authorities(context, cert_path)
+    if cert is not None:
+        certificate, key = (cert, None) if isinstance(cert, str) else cert
+        context.load_cert_chain(certificate, key, cert_password)
+    keylog = os.environ.get("SSLKEYLOGFILE")
+    if keylog:
+        # SSLContext() does not look at it; only create_default_context() does.
+        context.keylog_filename = keylog
+    return context
+
+
+def default_context() -> ssl.SSLContext:
+    """Return the context of connections that are given none.
+
+    It is made once for each set of the environment variables that it depends on.
+    """
+    names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
+    return _default_context(*(os.environ.get(name) for name in names))
+
+
+@functools.lru_cache(maxsize=8)
+def _default_context(*environment: str | None) -> ssl.SSLContext:
+    return init_context()
+
+
+def _load_authorities(
+    context: ssl.SSLContext, path: str | os.PathLike[str] | None
+) -> None:
+    file = os.environ.get("SSL_CERT_FILE")
+    directory = os.environ.get("SSL_CERT_DIR")
+    if path is not None:
+        path = os.fspath(path)
+        if os.path.isdir(path):
+            context.load_verify_locations(capath=path)
+        else:
+            context.load_verify_locations(cafile=path)
+    elif file or directory:
+        context.load_verify_locations(cafile=file or None, capath=directory or None)
+    else:
+        context.load_verify_locations(cafile=certifi.where())

@@ -1,0 +1,76 @@
+"""Real servers for the tests: nine programs, one way to start, restart and end them.
+
+    with start("nginx", tmp_path=tmp_path, ca=ca) as server:
+        server.url("/hello"), server.ca_file, server.features
+
+What every server answers at which path is `FEATURES`, in `recipe`; the bytes it
+answers with are in `content`. The pytest fixtures are in `fixtures`.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from . import apache, caddy, granian, h2o, haproxy, hypercorn, nghttpd, nginx, node
+from .authority import Authority, make_authority
+from .content import HELLO, TEXT, ten_mebibytes, ten_mebibytes_sha256
+from .realserver import RealServer, ServerFailed, ServerMissing
+from .recipe import FEATURES, Options, Ports, Recipe
+
+__all__ = [
+    "FEATURES",
+    "HELLO",
+    "SERVERS",
+    "TEXT",
+    "Authority",
+    "Ports",
+    "RealServer",
+    "Recipe",
+    "ServerFailed",
+    "ServerMissing",
+    "make_authority",
+    "start",
+    "ten_mebibytes",
+    "ten_mebibytes_sha256",
+]
+
+MODULES = (nginx, apache, caddy, h2o, nghttpd, haproxy, node, hypercorn, granian)
+SERVERS: Mapping[str, Recipe] = {
+    module.RECIPE.name: module.RECIPE for module in MODULES
+}
+
+
+def start(
+    name: str,
+    *,
+    tmp_path: Path,
+    ca: Authority,
+    max_concurrent_streams: int | None = None,
+    keepalive_requests: int | None = None,
+) -> RealServer:
+    """Start a server of `SERVERS` and return it when it accepts on all its ports.
+
+    All it writes it writes in a new directory in ``tmp_path``. With
+    ``max_concurrent_streams`` it announces that many (feature "max-streams"), with
+    ``keepalive_requests`` it ends an HTTP/2 connection by GOAWAY after that many
+    requests (feature "keepalive-requests"); None leaves its own default.
+
+    Raises ServerMissing when the program is not installed, ServerFailed, with the
+    server's log, when it does not start, and AssertionError for an option that the
+    server does not have.
+    """
+    recipe = SERVERS[name]
+    for feature, value in (
+        ("max-streams", max_concurrent_streams),
+        ("keepalive-requests", keepalive_requests),
+    ):
+        if value is not None:
+            assert feature in recipe.features, f"{name}: {recipe.cannot[feature]}"
+    program = recipe.find()
+    if program is None:
+        raise ServerMissing(name, f"not installed ({recipe.package})")
+    home = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=tmp_path))
+    options = Options(max_concurrent_streams, keepalive_requests)
+    return RealServer(recipe, program, home, ca, options)

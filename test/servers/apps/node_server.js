@@ -1,0 +1,144 @@
+// The application in Node.js: one handler on four servers, each on its own port.
+// Run as: node node_server.js settings.json
+
+'use strict';
+
+const crypto = require('node:crypto');
+const fs = require('node:fs');
+const http = require('node:http');
+const http2 = require('node:http2');
+const https = require('node:https');
+const path = require('node:path');
+const zlib = require('node:zlib');
+
+const settings = JSON.parse(fs.readFileSync(process.argv[2]));
+const sha256 = (data) => crypto.createHash('sha256').update(data).digest('hex');
+
+const files = new Map();
+for (const name of fs.readdirSync(settings.docroot)) {
+  const body = fs.readFileSync(path.join(settings.docroot, name));
+  files.set('/' + name, { body, etag: `"${sha256(body).slice(0, 16)}"` });
+}
+const compressedText = zlib.gzipSync(files.get('/text').body);
+const counts = new Map();
+
+function answer(response, body, { status = 200, type = 'text/plain', headers = {} } = {}) {
+  const described =
+    status === 304 ? {} : { 'content-type': type, 'content-length': Buffer.byteLength(body) };
+  response.writeHead(status, { ...described, ...headers });
+  response.end(response.req.method === 'HEAD' ? undefined : body);
+}
+
+function sendFile(request, response, file, name) {
+  const headers = { etag: file.etag };
+  if (request.headers['if-none-match'] === file.etag) {
+    answer(response, '', { status: 304, headers });
+    return;
+  }
+  let body = file.body;
+  if (name === '/text') {
+    headers.vary = 'accept-encoding';
+    if ((request.headers['accept-encoding'] || '').includes('gzip')) {
+      headers['content-encoding'] = 'gzip';
+      body = compressedText;
+    }
+  }
+  answer(response, body, { headers });
+}
+
+const special = {
+  '/count': (request, response) =>
+    answer(response, JSON.stringify(Object.fromEntries(counts)), { type: 'application/json' }),
+
+  '/slow': (request, response) => setTimeout(() => answer(response, 'slow\n'), 500),
+
+  '/never': (request, response) => {
+    response.writeHead(200, { 'content-type': 'text/plain' });
+    response.write('.');
+    const timer = setInterval(() => response.write('.'), 200);
+    response.on('close', () => clearInterval(timer));
+  },
+
+  '/trailers': (request, response) => {
+    response.writeHead(200, { 'content-type': 'text/plain', trailer: 'x-trailer' });
+    response.write('trailers follow\n');
+    response.addTrailers({ 'x-trailer': 'yes' });
+    response.end();
+  },
+
+  '/early-hints': (request, response) => {
+    response.writeEarlyHints({ link: '</style.css>; rel=preload; as=style' });
+    answer(response, 'hinted\n');
+  },
+
+  '/pushing': (request, response) => {
+    const stream = response.stream;
+    if (stream && stream.pushAllowed) {
+      stream.pushStream({ ':path': '/hello' }, (error, pushed) => {
+        if (error) return;
+        pushed.on('error', () => {});
+        pushed.respond({ ':status': 200, 'content-type': 'text/plain' });
+        pushed.end(files.get('/hello').body);
+      });
+    }
+    answer(response, 'pushing\n');
+  },
+};
+
+function get(request, response, name) {
+  if (files.has(name)) sendFile(request, response, files.get(name), name);
+  else if (name.startsWith('/echo/')) answer(response, name.slice('/echo/'.length));
+  else if (name in special) special[name](request, response);
+  else answer(response, 'not found\n', { status: 404 });
+}
+
+function post(request, response, name) {
+  const pieces = [];
+  request.on('data', (piece) => pieces.push(piece));
+  // A torn request emits "aborted" and "end" too on HTTP/2: it must not be counted.
+  let torn = false;
+  request.on('aborted', () => (torn = true));
+  request.on('end', () => {
+    if (torn) return;
+    const body = Buffer.concat(pieces);
+    if (name === '/upload') {
+      const told = { length: body.length, sha256: sha256(body) };
+      answer(response, JSON.stringify(told), { type: 'application/json' });
+    } else if (name === '/echo') {
+      answer(response, body, { type: 'application/octet-stream' });
+    } else if (name.startsWith('/count/')) {
+      const id = name.slice('/count/'.length);
+      counts.set(id, (counts.get(id) || 0) + 1);
+      answer(response, `${counts.get(id)}\n`);
+    } else {
+      answer(response, 'not found\n', { status: 404 });
+    }
+  });
+}
+
+function handle(request, response) {
+  // A client that goes away in the middle is everyday business.
+  request.on('error', () => {});
+  response.on('error', () => {});
+  const name = request.url.split('?')[0];
+  if (request.method === 'POST' || request.method === 'PUT') post(request, response, name);
+  else get(request, response, name);
+}
+
+const tls = { cert: fs.readFileSync(settings.cert), key: fs.readFileSync(settings.key) };
+const h2 = { settings: {} };
+if (settings.maxConcurrentStreams !== null) {
+  h2.settings.maxConcurrentStreams = settings.maxConcurrentStreams;
+}
+
+const servers = [
+  [http2.createSecureServer({ ...tls, ...h2, allowHTTP1: true }, handle), settings.tls],
+  [http2.createServer(h2, handle), settings.h2c],
+  [http.createServer(handle), settings.h1],
+  [https.createServer(tls, handle), settings.h1_tls],
+];
+for (const [server, port] of servers) {
+  server.on('sessionError', () => {});
+  server.on('clientError', (error, socket) => socket.destroy());
+  server.listen(port, '127.0.0.1');
+}

@@ -1,0 +1,829 @@
+"""HTTP/2 between the state machine and the Streams, without a socket."""
+
+import pytest
+from h2.errors import ErrorCodes
+from h2.exceptions import ProtocolError
+from hyperframe.frame import (
+    DataFrame,
+    Frame,
+    GoAwayFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+    WindowUpdateFrame,
+)
+from peer import PREFACE, Frames, wire
+
+from hyper.common.exceptions import (
+    ConnectionLost,
+    ConnectionTerminated,
+    IncompleteRead,
+    InvalidResponseError,
+    LocalProtocolError,
+    RemoteProtocolError,
+    RequestNotProcessed,
+    StreamResetError,
+)
+from hyper.common.protocol import CANCEL, EVERYONE, NO_ERROR
+from hyper.common.request import Request
+from hyper.http20.protocol import (
+    LARGEST_FRAME,
+    MAX_INTERIM,
+    STREAMS_BEFORE_SETTINGS,
+    H2Protocol,
+    header_section,
+)
+from hyper.http20.reference import H2Machine
+from hyper.http20.window import (
+    CONNECTION_WINDOW,
+    BaseFlowControlManager,
+    FlowControlManager,
+)
+
+WINDOW = 100_000
+
+
+def make_request(method=b"GET", headers=(), body_length=0):
+    return Request(method, b"https", b"a.test", b"/", list(headers), body_length)
+
+
+@pytest.fixture
+def server():
+    return Frames()
+
+
+@pytest.fixture
+def protocol():
+    return H2Protocol(H2Machine(WINDOW), FlowControlManager)
+
+
+def sent(protocol):
+    """Return the frames that the protocol wants to send, less the preface."""
+    data = protocol.data_to_send()
+    view = memoryview(data[len(PREFACE) :] if data.startswith(PREFACE) else data)
+    frames = []
+    while view:
+        frame, length = Frame.parse_frame_header(view[:9])
+        frame.parse_body(view[9 : 9 + length])
+        frames.append(frame)
+        view = view[9 + length :]
+    return frames
+
+
+def of(kind, frames):
+    return [frame for frame in frames if isinstance(frame, kind)]
+
+
+def greet(protocol, server, settings=None):
+    protocol.receive_data(wire(server.settings(settings)))
+    sent(protocol)
+
+
+def open_stream(protocol, **kwargs):
+    end_stream = kwargs.pop("end_stream", True)
+    stream = protocol.open(make_request(**kwargs), end_stream)
+    sent(protocol)
+    protocol.touched.clear()
+    return stream
+
+
+# The beginning.
+
+
+def test_the_connection_window_is_opened_at_once(protocol):
+    first, update = sent(protocol)
+    assert isinstance(first, SettingsFrame)
+    assert isinstance(update, WindowUpdateFrame)
+    assert (update.stream_id, update.window_increment) == (
+        0,
+        CONNECTION_WINDOW - 65535,
+    )
+
+
+@pytest.mark.scenario(10)
+def test_before_the_settings_a_hundred_requests_may_be_opened(protocol, server):
+    assert not protocol.settings_received
+    assert protocol.free_places == STREAMS_BEFORE_SETTINGS
+    greet(protocol, server, {SettingsFrame.MAX_CONCURRENT_STREAMS: 7})
+    assert protocol.settings_received
+    assert protocol.free_places == 7
+    open_stream(protocol)
+    assert (protocol.free_places, protocol.open_streams) == (6, 1)
+
+
+@pytest.mark.scenario(41)
+def test_fewer_places_than_streams_are_no_places(protocol, server):
+    greet(protocol, server)
+    open_stream(protocol), open_stream(protocol)
+    greet(protocol, server, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert protocol.free_places == 0
+    assert EVERYONE in protocol.touched
+
+
+# Requests.
+
+
+def test_ids_are_odd_and_grow(protocol):
+    assert [open_stream(protocol).stream_id for _ in range(3)] == [1, 3, 5]
+    assert protocol.next_stream_id == 7
+
+
+@pytest.mark.scenario(237)
+def test_ids_run_out(server):
+    protocol = H2Protocol(H2Machine(), FlowControlManager, 5, highest_stream_id=7)
+    open_stream(protocol), open_stream(protocol)
+    assert not protocol.accepting
+    assert protocol.free_places == 0
+
+
+def test_a_request_is_pseudo_headers_and_fields_in_lower_case():
+    request = make_request(headers=[(b"X-A", b"b"), (b"X-A", b"c")])
+    assert header_section(request) == [
+        (b":method", b"GET"),
+        (b":scheme", b"https"),
+        (b":authority", b"a.test"),
+        (b":path", b"/"),
+        (b"x-a", b"b"),
+        (b"x-a", b"c"),
+    ]
+
+
+def test_connect_has_neither_scheme_nor_path():
+    assert header_section(make_request(b"CONNECT")) == [
+        (b":method", b"CONNECT"),
+        (b":authority", b"a.test"),
+    ]
+
+
+@pytest.mark.scenario(198)
+def test_fields_of_one_hop_are_dropped_with_those_that_connection_names():
+    headers = [
+        (b"Connection", b"close, X-Hop"),
+        (b"Keep-Alive", b"5"),
+        (b"Upgrade", b"h2c"),
+        (b"Proxy-Connection", b"close"),
+        (b"X-Hop", b"1"),
+        (b"X-Stays", b"1"),
+    ]
+    assert header_section(make_request(headers=headers))[4:] == [(b"x-stays", b"1")]
+
+
+@pytest.mark.scenario(199)
+def test_te_may_only_say_trailers():
+    headers = [(b"TE", b"trailers"), (b"TE", b"gzip"), (b"Connection", b"TE")]
+    assert header_section(make_request(headers=headers))[4:] == [(b"te", b"trailers")]
+
+
+@pytest.mark.scenario(204)
+@pytest.mark.parametrize("name", [b"Authorization", b"Cookie", b"Proxy-Authorization"])
+def test_secrets_are_kept_out_of_the_compression_table(name):
+    (field,) = header_section(make_request(headers=[(name, b"secret")]))[4:]
+    assert not field.indexable
+
+
+@pytest.mark.scenario(45)
+def test_headers_larger_than_the_server_takes_are_not_sent(protocol, server):
+    greet(protocol, server, {SettingsFrame.MAX_HEADER_LIST_SIZE: 200})
+    with pytest.raises(LocalProtocolError, match="the server takes 200"):
+        protocol.open(make_request(headers=[(b"a", b"b" * 100)]), True)
+    assert sent(protocol) == []
+    assert open_stream(protocol).stream_id == 1
+
+
+@pytest.mark.scenario(207)
+def test_headers_larger_than_a_frame_are_continued(protocol, server):
+    greet(protocol, server)
+    protocol.open(make_request(headers=[(b"a", b"\xff" * 100_000)]), True)
+    frames = sent(protocol)
+    assert isinstance(frames[0], HeadersFrame)
+    assert len(frames) > 1
+
+
+def test_a_machine_that_refuses_a_request_is_not_used_again():
+    class Stubborn(H2Machine):
+        def send_headers(self, *args, **kwargs):
+            raise ProtocolError("not today")
+
+    protocol = H2Protocol(Stubborn(), FlowControlManager)
+    with pytest.raises(ConnectionLost, match="refused a request"):
+        protocol.open(make_request(headers=[(b"a", b"b")]), True)
+    assert not protocol.accepting
+
+
+# Uploads.
+
+
+def test_a_frame_is_limited_by_the_peer_and_by_fairness(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    assert protocol.sendable(stream) == 16384
+    greet(
+        protocol,
+        server,
+        {
+            SettingsFrame.MAX_FRAME_SIZE: 2**24 - 1,
+            SettingsFrame.INITIAL_WINDOW_SIZE: 2**30,
+        },
+    )
+    protocol.receive_data(wire(server.window_update(0, 2**30)))
+    assert protocol.sendable(stream) == LARGEST_FRAME
+
+
+@pytest.mark.scenario(91)
+def test_a_window_that_turned_negative_waits(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.send_data(stream, bytes(10000), False)
+    greet(protocol, server, {SettingsFrame.INITIAL_WINDOW_SIZE: 100})
+    assert protocol.sendable(stream) == 0
+    protocol.receive_data(wire(server.window_update(1, 9901)))
+    assert stream in protocol.touched
+    assert protocol.sendable(stream) == 1
+
+
+@pytest.mark.scenario(93)
+def test_the_connections_window_wakes_those_that_wait_for_it(protocol, server):
+    greet(protocol, server)
+    first = open_stream(protocol, method=b"POST", end_stream=False)
+    other = open_stream(protocol)
+    while protocol.sendable(first):
+        protocol.send_data(first, bytes(protocol.sendable(first)), False)
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.window_update(1, 5)))
+    assert protocol.sendable(first) == 0, "the connection's window is used up"
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.window_update(0, 5)))
+    assert protocol.touched == {first}
+    assert other not in protocol.touched
+    assert protocol.sendable(first) == 5
+
+
+def test_an_exchange_that_is_over_takes_nothing(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(wire(server.settings(), server.headers(1, 200, end=True)))
+    assert protocol.sendable(stream) == 0
+
+
+# Responses.
+
+
+def test_a_response_fills_its_stream(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(
+            server.settings(),
+            server.headers(1, 103, [("link", "</a>")]),
+            server.headers(1, 200, [("a", " b ")]),
+            server.data(1, b"one"),
+            server.data(1, b""),
+            server.data(1, b"two"),
+            server.headers(1, None, [("t", "u"), ("content-length", "5")], end=True),
+        )
+    )
+    assert stream.informational == [(103, [(b"link", b"</a>")])]
+    assert (stream.status, stream.headers) == (200, [(b"a", b"b")])
+    assert list(stream.chunks) == [b"one", b"", b"two"]
+    assert stream.buffered == 6
+    assert stream.trailers == [(b"t", b"u")], "framing fields have no place there"
+    assert stream.ended
+    assert stream.error is None
+    assert stream in protocol.touched
+    assert protocol.open_streams == 0
+
+
+@pytest.mark.scenario(71)
+def test_interim_responses_are_limited_in_number(protocol, server):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    for _ in range(MAX_INTERIM + 1):
+        protocol.receive_data(wire(server.headers(1, 103)))
+    assert isinstance(stream.error, InvalidResponseError)
+    assert [f.stream_id for f in of(RstStreamFrame, sent(protocol))] == [1]
+
+
+@pytest.mark.scenario(71)
+def test_interim_responses_are_limited_in_size(protocol, server):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    for index in range(MAX_INTERIM):
+        fields = [(f"x-{index}", "y" * 15000)]
+        protocol.receive_data(wire(server.headers(1, 103, fields)))
+    assert isinstance(stream.error, InvalidResponseError)
+
+
+@pytest.mark.scenario(64)
+def test_a_body_shorter_than_announced_is_an_error_of_its_stream(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(
+            server.settings(),
+            server.headers(1, 200, [("content-length", "10")]),
+            server.data(1, b"abc", end=True),
+        )
+    )
+    assert isinstance(stream.error, IncompleteRead)
+    assert stream.error.expected == 7
+    assert list(stream.chunks) == [b"abc"]
+    assert protocol.failure is None
+
+
+@pytest.mark.scenario(65)
+@pytest.mark.scenario(66)
+@pytest.mark.parametrize("end", ["headers", "trailers"])
+def test_a_body_may_not_end_early_by_headers_or_trailers(protocol, server, end):
+    stream = open_stream(protocol)
+    length = [("content-length", "10")]
+    frames = [server.headers(1, 200, length, end=end == "headers")]
+    if end == "trailers":
+        frames.append(server.headers(1, None, [("t", "u")], end=True))
+    protocol.receive_data(wire(server.settings(), *frames))
+    assert isinstance(stream.error, IncompleteRead)
+
+
+@pytest.mark.scenario(64)
+def test_a_body_longer_than_announced_is_an_error_of_its_stream(protocol, server):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(
+        wire(
+            server.headers(1, 200, [("content-length", "2")]),
+            server.data(1, b"ab"),
+            server.data(1, b"c"),
+        )
+    )
+    assert isinstance(stream.error, InvalidResponseError)
+    assert list(stream.chunks) == [b"ab"]
+    assert of(RstStreamFrame, sent(protocol))
+    assert protocol.failure is None
+
+
+@pytest.mark.scenario(64)
+def test_a_surplus_in_the_last_frame_resets_nothing_any_more(protocol, server):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(
+        wire(
+            server.headers(1, 200, [("content-length", "2")]),
+            server.data(1, b"abc", end=True),
+        )
+    )
+    assert isinstance(stream.error, InvalidResponseError)
+    assert of(RstStreamFrame, sent(protocol)) == []
+
+
+@pytest.mark.scenario(67)
+@pytest.mark.scenario(69)
+@pytest.mark.parametrize(("method", "status"), [(b"HEAD", 200), (b"GET", 304)])
+def test_a_response_without_a_body_may_still_say_its_length(
+    protocol, server, method, status
+):
+    stream = open_stream(protocol, method=method)
+    protocol.receive_data(
+        wire(
+            server.settings(),
+            server.headers(1, status, [("content-length", "10")]),
+            server.data(1, b"", end=True),
+        )
+    )
+    assert stream.ended
+    assert stream.error is None
+
+
+@pytest.mark.scenario(68)
+def test_a_response_to_head_with_a_body_is_an_error_of_its_stream(protocol, server):
+    stream = open_stream(protocol, method=b"HEAD")
+    protocol.receive_data(
+        wire(server.settings(), server.headers(1, 200), server.data(1, b"x"))
+    )
+    assert stream.status == 200
+    assert isinstance(stream.error, InvalidResponseError)
+
+
+def test_a_malformed_response_says_what_is_wrong(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(server.settings(), server.headers(1, 200, [("connection", "close")]))
+    )
+    assert isinstance(stream.error, InvalidResponseError)
+    assert "'connection'" in str(stream.error)
+    assert protocol.failure is None
+
+
+# Resets.
+
+
+@pytest.mark.scenario(110)
+def test_a_refused_stream_was_not_processed(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(server.settings(), server.reset(1, ErrorCodes.REFUSED_STREAM))
+    )
+    assert isinstance(stream.error, RequestNotProcessed)
+    assert stream.error.retry_safe
+
+
+@pytest.mark.scenario(113)
+@pytest.mark.parametrize(
+    ("code", "name"), [(ErrorCodes.INTERNAL_ERROR, "INTERNAL_ERROR"), (0xFF, "0xff")]
+)
+def test_a_reset_stream_has_its_code(protocol, server, code, name):
+    stream = open_stream(protocol)
+    protocol.receive_data(wire(server.settings(), server.reset(1, code)))
+    assert isinstance(stream.error, StreamResetError)
+    assert stream.error.error_code == code
+    assert stream.error.stream_id == 1
+    assert stream.error.by_peer
+    assert not stream.error.retry_safe
+    assert f"the server reset stream 1: {name}" in str(stream.error).replace(
+        "error 0xff", "0xff"
+    )
+
+
+@pytest.mark.scenario(96)
+def test_a_stream_that_the_machine_reset_is_not_the_peers_doing(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(wire(server.window_update(1, 2**31 - 1)))
+    assert isinstance(stream.error, StreamResetError)
+    assert not stream.error.by_peer
+
+
+@pytest.mark.scenario(99)
+def test_a_reset_after_the_whole_response_only_stops_the_upload(protocol, server):
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(
+        wire(server.settings(), server.headers(1, 200, end=True), server.reset(1, 0))
+    )
+    assert stream.ended
+    assert stream.error is None
+    assert protocol.open_streams == 0
+
+
+@pytest.mark.scenario(117)
+def test_a_cancelled_stream_frees_its_place_and_is_reset_once(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.reset(stream, None, CANCEL)
+    protocol.reset(stream, None, CANCEL)
+    (frame,) = sent(protocol)
+    assert frame.error_code == CANCEL
+    assert isinstance(stream.error, StreamResetError)
+    assert not stream.error.by_peer
+    assert protocol.open_streams == 0
+
+
+def test_an_abandoned_stream_is_cancelled_with_the_next_bytes(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.abandoned.append(stream)
+    assert [frame.error_code for frame in sent(protocol)] == [CANCEL]
+
+
+@pytest.mark.scenario(98)
+def test_a_request_that_is_not_wanted_any_more_is_stopped(protocol, server):
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(wire(server.settings(), server.headers(1, 413, end=True)))
+    assert stream.ended
+    assert protocol.open_streams == 1, "its own side is still open"
+    sent(protocol)
+    protocol.reset(stream, None, NO_ERROR)
+    assert [frame.error_code for frame in sent(protocol)] == [NO_ERROR]
+    assert stream.error is None
+    assert protocol.open_streams == 0
+
+
+def test_an_upload_whose_response_came_up_short_is_cancelled(protocol, server):
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    greet(protocol, server)
+    protocol.receive_data(
+        wire(server.headers(1, 200, [("content-length", "1")], end=True))
+    )
+    assert isinstance(stream.error, IncompleteRead)
+    assert [frame.error_code for frame in sent(protocol)] == [CANCEL]
+
+
+def test_a_place_that_comes_free_is_for_the_first_in_the_queue(protocol, server):
+    greet(protocol, server, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    open_stream(protocol)
+    first, second = object(), object()
+    protocol.queue.extend([first, second])
+    protocol.receive_data(wire(server.headers(1, 200, end=True)))
+    assert first in protocol.touched
+    assert second not in protocol.touched
+
+
+@pytest.mark.scenario(84)
+def test_what_still_comes_on_a_closed_stream_is_of_no_interest(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    protocol.reset(stream, None, CANCEL)
+    protocol.receive_data(
+        wire(
+            server.data(1, b"late"),
+            server.headers(1, None, [("t", "u")], end=True),
+            server.reset(1, 0),
+        )
+    )
+    assert not stream.chunks
+    assert protocol.failure is None
+
+
+# Credit.
+
+
+def test_the_connections_credit_is_given_on_receipt(protocol, server):
+    open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    given = 0
+    other = H2Protocol(H2Machine(2**24), FlowControlManager)
+    open_stream(other)
+    frames = Frames()
+    other.receive_data(wire(frames.settings(), frames.headers(1, 200)))
+    sent(other)
+    for _ in range(CONNECTION_WINDOW // 16384 - 1):
+        other.receive_data(wire(frames.data(1, bytes(16384))))
+    for update in of(WindowUpdateFrame, sent(other)):
+        assert update.stream_id == 0
+        given += update.window_increment
+    assert given > CONNECTION_WINDOW // 2
+
+
+@pytest.mark.scenario(83)
+@pytest.mark.scenario(87)
+def test_a_streams_credit_is_given_when_the_user_has_read(protocol, server):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    for _ in range(6):
+        protocol.receive_data(wire(server.data(1, bytes(16000))))
+    assert of(WindowUpdateFrame, sent(protocol)) == []
+    protocol.consumed(stream, 96000)
+    (update,) = sent(protocol)
+    assert (update.stream_id, update.window_increment) == (1, 96000)
+
+
+@pytest.mark.scenario(81)
+def test_padding_is_given_back_at_once(protocol, server):
+    open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    padded = DataFrame(1, b"x", flags=["PADDED"], pad_length=255)
+    protocol.receive_data(wire(padded))
+    (update,) = sent(protocol)
+    assert (update.stream_id, update.window_increment) == (1, 256)
+    last = DataFrame(1, b"x", flags=["PADDED", "END_STREAM"], pad_length=255)
+    protocol.receive_data(wire(last))
+    assert of(WindowUpdateFrame, sent(protocol)) == []
+
+
+def test_a_stream_that_is_over_needs_no_credit(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(server.settings(), server.headers(1, 200), server.data(1, b"x", end=True))
+    )
+    sent(protocol)
+    protocol.consumed(stream, 1)
+    assert sent(protocol) == []
+
+
+def test_window_managers_of_users_decide(server):
+    class Generous(BaseFlowControlManager):
+        def increase_window_size(self, frame_size):
+            return frame_size + 1
+
+    protocol = H2Protocol(H2Machine(WINDOW), Generous)
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200), server.data(1, b"12345")))
+    protocol.consumed(stream, 5)
+    assert [(f.stream_id, f.window_increment) for f in sent(protocol)] == [
+        (0, 6),
+        (1, 6),
+    ]
+
+
+def test_window_managers_are_told_the_size_of_the_document(server):
+    seen = []
+
+    class Curious(FlowControlManager):
+        def increase_window_size(self, frame_size):
+            seen.append((frame_size, self.document_size))
+            return 0
+
+    protocol = H2Protocol(H2Machine(WINDOW), Curious)
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    length = [("content-length", "10")]
+    protocol.receive_data(
+        wire(server.headers(1, 200, length), server.data(1, b"12345"))
+    )
+    protocol.consumed(stream, 5)
+    assert seen == [(5, None), (5, 10)], "the connection's, and the stream's"
+
+
+# PING.
+
+
+@pytest.mark.scenario(137)
+def test_a_ping_is_answered_by_its_own_acknowledgement(protocol, server):
+    greet(protocol, server)
+    first, second = protocol.ping(), protocol.ping(b"12345678")
+    pings = of(PingFrame, sent(protocol))
+    assert pings[1].opaque_data == b"12345678"
+    assert pings[0].opaque_data != pings[1].opaque_data
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.ping(b"unasked!", ack=True)))
+    assert not protocol.touched
+    protocol.receive_data(wire(server.ping(b"12345678", ack=True)))
+    assert (first.answered, second.answered) == (False, True)
+    assert protocol.touched == {second}
+
+
+# The end of the connection.
+
+
+@pytest.mark.scenario(125)
+@pytest.mark.scenario(124)
+def test_a_goaway_divides_the_streams(protocol, server):
+    greet(protocol, server)
+    first, second = open_stream(protocol), open_stream(protocol)
+    protocol.receive_data(wire(server.goaway(1, 0, b"why")))
+    assert isinstance(second.error, RequestNotProcessed)
+    assert "NO_ERROR b'why'" in str(second.error)
+    assert first.error is None
+    assert not protocol.accepting
+    assert not protocol.finished
+    protocol.receive_data(wire(server.headers(1, 200, end=True)))
+    assert first.ended
+    assert protocol.finished
+
+
+@pytest.mark.scenario(123)
+def test_of_two_goaways_the_second_counts(protocol, server):
+    greet(protocol, server)
+    first, second = open_stream(protocol), open_stream(protocol)
+    protocol.receive_data(wire(server.goaway(2**31 - 1)))
+    assert second.error is None
+    assert not protocol.accepting
+    protocol.receive_data(wire(server.goaway(1)))
+    assert first.error is None
+    assert isinstance(second.error, RequestNotProcessed)
+
+
+@pytest.mark.scenario(128)
+def test_a_second_goaway_brings_nothing_back(protocol, server):
+    greet(protocol, server)
+    first, second = open_stream(protocol), open_stream(protocol)
+    protocol.receive_data(wire(server.goaway(1), server.goaway(3)))
+    assert isinstance(second.error, RequestNotProcessed)
+    protocol.receive_eof(True)
+    assert isinstance(first.error, ConnectionTerminated)
+    assert first.error.last_stream_id == 1
+
+
+@pytest.mark.scenario(127)
+@pytest.mark.scenario(129)
+def test_streams_that_a_goaway_left_fail_with_its_reason(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    debug = b"\x1b[31m" + b"x" * 1000
+    protocol.receive_data(wire(server.goaway(1, ErrorCodes.ENHANCE_YOUR_CALM, debug)))
+    protocol.receive_eof(True)
+    error = stream.error
+    assert isinstance(error, ConnectionTerminated)
+    assert error.error_code == ErrorCodes.ENHANCE_YOUR_CALM
+    assert error.debug_data == debug
+    assert "ENHANCE_YOUR_CALM" in str(error)
+    assert "\x1b" not in str(error)
+    assert len(str(error)) < 400
+    assert not error.retry_safe
+
+
+def test_the_end_of_the_bytes_fails_what_is_open(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.receive_eof(True)
+    assert isinstance(stream.error, ConnectionLost)
+    assert protocol.failure is stream.error
+    assert protocol.finished
+    assert protocol.touched == {EVERYONE}
+    protocol.fail(RemoteProtocolError("later"))
+    assert isinstance(protocol.failure, ConnectionLost), "the first reason stays"
+    protocol.receive_data(wire(server.headers(1, 200)))
+    assert stream.status is None
+
+
+@pytest.mark.scenario(101)
+def test_a_response_that_is_complete_survives_the_connection(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(server.settings(), server.headers(1, 200), server.data(1, b"x", end=True))
+    )
+    protocol.receive_eof(True)
+    assert stream.error is None
+    assert list(stream.chunks) == [b"x"]
+
+
+@pytest.mark.scenario(100)
+def test_what_came_before_a_failure_stays(protocol, server):
+    stream = open_stream(protocol)
+    protocol.receive_data(
+        wire(
+            server.settings(),
+            server.headers(1, 200),
+            server.data(1, b"x"),
+            server.reset(1, ErrorCodes.CANCEL),
+        )
+    )
+    assert list(stream.chunks) == [b"x"]
+    assert isinstance(stream.error, StreamResetError)
+
+
+def test_a_fault_of_the_peer_ends_the_connection_with_its_reason(protocol, server):
+    first, second = open_stream(protocol), open_stream(protocol)
+    protocol.receive_data(
+        wire(
+            server.settings(),
+            server.headers(1, 200, end=True),
+            server.headers(2, 200),
+        )
+    )
+    assert first.ended
+    assert isinstance(second.error, RemoteProtocolError)
+    assert "opened stream 2" in str(second.error)
+    assert [f.error_code for f in of(GoAwayFrame, sent(protocol))] == [
+        ErrorCodes.PROTOCOL_ERROR
+    ]
+    assert protocol.finished
+
+
+@pytest.mark.scenario(133)
+def test_closing_says_goodbye_once(protocol, server):
+    greet(protocol, server)
+    protocol.close()
+    protocol.close()
+    (goaway,) = sent(protocol)
+    assert (goaway.error_code, goaway.last_stream_id) == (NO_ERROR, 0)
+    assert protocol.finished
+    assert not protocol.accepting
+
+
+def test_flow_control_never_pauses_the_reading(protocol):
+    assert protocol.paused is False
+
+
+def test_what_comes_on_streams_that_a_goaway_disowned_is_of_no_interest(
+    protocol, server
+):
+    greet(protocol, server)
+    streams = [open_stream(protocol) for _ in range(4)]
+    protocol.receive_data(wire(server.goaway(1)))
+    protocol.receive_data(
+        wire(
+            server.headers(3, 103),
+            server.headers(3, 200),
+            server.data(3, b"x"),
+            server.headers(3, None, [("t", "u")], end=True),
+            server.reset(5, 0),
+            server.headers(7, 200, end=True),
+        )
+    )
+    assert all(stream.status is None for stream in streams)
+    assert all(isinstance(s.error, RequestNotProcessed) for s in streams[1:])
+    assert protocol.failure is None
+
+
+def test_a_goaway_takes_nothing_from_a_response_that_is_complete(protocol, server):
+    greet(protocol, server)
+    open_stream(protocol)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(wire(server.headers(3, 200, end=True), server.goaway(1)))
+    assert stream.ended
+    assert stream.error is None
+
+
+def test_a_failure_takes_nothing_from_a_response_that_is_complete(protocol, server):
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(wire(server.settings(), server.headers(1, 200, end=True)))
+    protocol.receive_eof(False)
+    assert stream.ended
+    assert stream.error is None
+
+
+def test_the_end_of_the_request_is_noted(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.send_data(stream, b"all", True)
+    assert stream.sent
+    (frame,) = sent(protocol)
+    assert (frame.data, frame.flags) == (b"all", {"END_STREAM"})
+
+
+def test_a_ping_of_the_server_concerns_no_stream(protocol, server):
+    greet(protocol, server)
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.ping(b"12345678")))
+    assert not protocol.touched
