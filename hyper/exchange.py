@@ -252,8 +252,8 @@ class Connection(Generic[_R]):
         """
         with self._mutex:
             self._closings += 1
-            self._line = None
             lines = list(self._lines)
+            self._line = None
             self._exchanges.clear()
         error = ConnectionLost("the connection was closed by this side")
         for line in lines:

@@ -136,8 +136,9 @@ class Response:
                 raise
             if not piece:
                 break
-            if limit is None and not buffer and self._at_end():
-                return piece  # All in one piece: spare the copy.
+            if limit is None and self._decoder is None and not buffer:
+                if self._at_end():
+                    return piece  # All in one piece: spare the copy.
             buffer += piece
         return self._take_buffered(limit)
 
@@ -355,13 +356,15 @@ class Response:
         Takes nothing only at the end of the body.
         """
         stream = self._stream
+        doing = f"reading the response on stream {self.stream_id}"
         with self._line.socket as wire:
             try:
+                self._deadlines.check(doing)
                 wire.wait_until(
                     lambda: bool(stream.chunks) or stream.over,
                     stream,
                     self._deadlines.read(),
-                    f"reading the response on stream {self.stream_id}",
+                    doing,
                 )
             except Timeout as error:
                 self._line.protocol.reset(stream, error, CANCEL)

@@ -1,11 +1,18 @@
 """The fixtures that tests of more than one file use."""
 
+import contextlib
+import socket
+import ssl
 from collections.abc import Iterator
 
 import pytest
 from peer import Peer
+from text_peer import TextPeer
+from threads import background
 
-pytest_plugins = ["servers.fixtures"]
+from hyper.tls import init_context
+
+pytest_plugins = ("servers.fixtures",)
 
 
 @pytest.fixture
@@ -14,3 +21,40 @@ def peer() -> Iterator[Peer]:
     peer = Peer()
     yield peer
     peer.close()
+
+
+@pytest.fixture
+def text_peer() -> Iterator[TextPeer]:
+    """A scripted HTTP/1.1 server."""
+    peer = TextPeer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def real_tls(ca):
+    """Return a context manager: a TLS server that answers once and drops the line.
+
+    ``with real_tls(answer) as (port, context)``: it reads a request's head, sends
+    ``answer`` and closes TCP without TLS's close_notify.
+    """
+
+    @contextlib.contextmanager
+    def serve(answer):
+        server_side = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        server_side.load_cert_chain(ca.cert_file, ca.key_file)
+
+        def answer_once():
+            sock, _ = listener.accept()
+            with server_side.wrap_socket(sock, server_side=True) as tls:
+                received = b""
+                while b"\r\n\r\n" not in received:
+                    received += tls.recv(65536)
+                tls.sendall(answer)
+
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            serving = background(answer_once)
+            yield listener.getsockname()[1], init_context(ca.ca_file)
+            serving.result()
+
+    return serve

@@ -196,7 +196,7 @@ class H2Protocol:
         except ProtocolError as fault:
             for event in getattr(fault, "events", ()):
                 self._take(event)
-            error = RemoteProtocolError(f"the server broke HTTP/2: {fault}")
+            error = RemoteProtocolError(f"HTTP/2 failed: {fault}")
             error.__cause__ = fault
             self.fail(error)
             return

@@ -16,7 +16,9 @@ The rules that make it right:
 * A thread that waits to write also reads. Both peers' buffers full is not a deadlock.
 * Whoever makes a condition true wakes those who wait for it, under the lock, once,
   after the whole batch: Protocols say what they touched, :meth:`BufferedSocket._wake`
-  wakes. A follower that sleeps while its condition holds would be a bug here.
+  wakes. A thread that sleeps while its condition holds would be a bug here. A leader
+  sleeps too: what it waits for may be read by the thread that polls in order to write,
+  or be done by a call in a third, so each poll listens to a :class:`_Bell` as well.
 * A call that finds nobody reading reads once on entry, so that RST_STREAM, GOAWAY and
   the end of the stream are seen before the next write.
 
@@ -71,6 +73,50 @@ class Filter(Interface):
         """Say that nothing more will be encrypted; return the alert that tells it."""
 
 
+class _Bell:
+    """Wakes a thread out of ``poll``. Guarded by the BufferedSocket's lock."""
+
+    def __init__(self) -> None:
+        # Not a pipe: these are closed with a connection that is only dropped.
+        self._ends = socket.socketpair()
+        self._rung = False
+
+    def fileno(self) -> int:
+        return self._ends[0].fileno()
+
+    def ring(self) -> None:
+        """Wake the thread that polls, or the one that polls next."""
+        if not self._rung:
+            self._rung = True
+            self._ends[1].send(b"!")
+
+    def silence(self) -> None:
+        if self._rung:
+            self._rung = False
+            self._ends[0].recv(1)
+
+    def close(self) -> None:
+        for end in self._ends:
+            end.close()
+
+
+class _Post:
+    """A place for one thread to poll from. Guarded by the BufferedSocket's lock.
+
+    A poll object must not be used by two threads at once, and a thread that is woken
+    must not silence the bell of another. So there are two posts: one for the thread
+    that only reads, and one for the thread that has to write and reads meanwhile.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        self.bell = _Bell()
+        self.poll = select.poll()
+        self.poll.register(self.bell, select.POLLIN)
+        self.poll.register(sock, select.POLLIN)
+        #: What the thread that polls waits for; None if nobody does.
+        self.key: object = None
+
+
 class BufferedSocket:
     """A connected socket that threads share, and the Protocol spoken on it.
 
@@ -91,18 +137,16 @@ class BufferedSocket:
         self._early = b""  # plain bytes that came before the Protocol
         self._outgoing = bytearray()  # encrypted, waiting for the kernel
         self._sent_bytes = 0
+        self._enough = 0  # the most that any wait_drained has left unsent
         self._at_eof = False
         self._deaf: OSError | None = None  # the peer takes no more bytes
         self._failure: HyperError | None = None
         self._closed = False
-        # A poll object must not be used by two threads at once. There are at most two
-        # pollers: one that reads, and one that reads and writes.
-        self._readers = 0
-        self._writers = 0
-        self._reader = select.poll()
-        self._writer = select.poll()
-        self._reader.register(sock, select.POLLIN)
-        self._writer.register(sock, select.POLLIN | select.POLLOUT)
+        self._pollers = 0  # threads that poll: at most one at each post
+        self._readers = 0  # those of them that read
+        self._writers = 0  # those of them that wait to write
+        self._reader: _Post | None = None  # made when first needed, as is:
+        self._writer: _Post | None = None
         # Sleeping followers: each is a lock that is released to wake it.
         self._waiters: dict[object, list[threading.Lock]] = {}
 
@@ -146,7 +190,7 @@ class BufferedSocket:
     @property
     def polling(self) -> int:
         """How many threads poll the descriptor: leaders. Needs no lock."""
-        return self._readers
+        return self._pollers
 
     @property
     def waiting(self) -> int:
@@ -184,13 +228,14 @@ class BufferedSocket:
         while not ready():
             self._send()  # What the answer waits for must not wait in our buffers.
             self._raise_if_failed()
+            if ready():  # Sending brought it about: nobody would wake us for it.
+                return
             if deadline.passed:
                 raise deadline.error(doing)
-            writing = bool(self._outgoing)
-            if self._writers if writing else (self._readers or self._paused):
-                self._follow(key, deadline)
+            if self._unread or self._unwritten:
+                self._lead(key, deadline)
             else:
-                self._lead(writing, deadline)
+                self._follow(key, deadline)
 
     def wait_drained(self, deadline: Deadline, doing: str, at_most: int = 0) -> None:
         """Block until the kernel has taken all but ``at_most`` of the queued bytes.
@@ -198,6 +243,7 @@ class BufferedSocket:
         Returns at once if the peer takes no more bytes: what it has still to say, an
         early response or a GOAWAY, is found by reading.
         """
+        self._enough = max(self._enough, at_most)
         self._send()
         self.wait_until(lambda: len(self._outgoing) <= at_most, self, deadline, doing)
 
@@ -240,8 +286,21 @@ class BufferedSocket:
     # Blocking.
 
     @property
-    def _paused(self) -> bool:
-        return self._protocol is not None and self._protocol.paused
+    def _listening(self) -> bool:
+        """True if more may come from the peer, and may come now."""
+        if self._at_eof:
+            return False
+        return self._protocol is None or not self._protocol.paused
+
+    @property
+    def _unread(self) -> bool:
+        """True if somebody should poll for bytes from the peer, and nobody does."""
+        return self._listening and not self._readers
+
+    @property
+    def _unwritten(self) -> bool:
+        """True if somebody should poll for room in the kernel, and nobody does."""
+        return bool(self._outgoing) and not self._writers
 
     def _raise_if_failed(self) -> None:
         failure = self.failure
@@ -249,29 +308,46 @@ class BufferedSocket:
             raise failure.fresh()
         if self._closed:
             raise ConnectionLost("the connection is closed")
+        if self._at_eof and not self._outgoing:
+            raise ConnectionLost("the peer sends nothing more")
 
-    def _lead(self, writing: bool, deadline: Deadline) -> None:
-        """Poll, without the lock, and read for everybody."""
+    def _lead(self, key: object, deadline: Deadline) -> None:
+        """Poll for what nobody polls for, without the lock, and read for everybody."""
         left = deadline.left()
         # Rounded up: a poll that returns early would be called again and again.
         milliseconds = None if left is None else math.ceil(left * 1000)
-        poll = self._reader
-        if writing:
-            poll = self._writer
-            events = select.POLLOUT if self._paused else select.POLLIN | select.POLLOUT
-            poll.modify(self._sock, events)
-        self._readers += 1
+        reading, writing = self._unread, self._unwritten
+        post = self._take_post(reading, writing)
+        post.key = key
+        self._pollers += 1
+        self._readers += reading
         self._writers += writing
         self._lock.release()
         try:
-            poll.poll(milliseconds)
+            post.poll.poll(milliseconds)
         finally:
-            self._lock.acquire()
-            self._readers -= 1
+            interruption = self._take_back_the_lock()
+            self._pollers -= 1
+            self._readers -= reading
             self._writers -= writing
-            if self._closed and not self._readers:
-                self._sock.close()
+            post.key = None
+            post.bell.silence()
+            if self._closed and not self._pollers:
+                self._close_descriptors()
+        if interruption is not None:
+            raise interruption
         self._pump()
+
+    def _take_post(self, reading: bool, writing: bool) -> _Post:
+        if not writing:
+            if self._reader is None:
+                self._reader = _Post(self._sock)
+            return self._reader
+        if self._writer is None:
+            self._writer = _Post(self._sock)
+        events = select.POLLOUT | (select.POLLIN if reading else 0)
+        self._writer.poll.modify(self._sock, events)
+        return self._writer
 
     def _follow(self, key: object, deadline: Deadline) -> None:
         """Sleep, without the lock, until woken or out of time."""
@@ -283,8 +359,27 @@ class BufferedSocket:
         try:
             waiter.acquire(timeout=-1 if left is None else left)
         finally:
-            self._lock.acquire()
+            interruption = self._take_back_the_lock()
             self._forget(key, waiter)
+        if interruption is not None:
+            raise interruption
+
+    def _take_back_the_lock(self) -> BaseException | None:
+        """Take the lock; return what a signal handler raised meanwhile, if one did.
+
+        An exception here must not get through: the caller's books would be wrong, and
+        its caller would give back a lock that it does not have.
+        """
+        taken: list[bool] = []
+        interruption = None
+        while not taken:
+            try:
+                # In one call of C code, so that nothing can be raised between taking
+                # the lock and noting that it is taken.
+                taken.extend(map(self._lock.acquire, (True,)))
+            except BaseException as error:
+                interruption = error
+        return interruption
 
     def _forget(self, key: object, waiter: threading.Lock) -> None:
         others = self._waiters.get(key)
@@ -294,49 +389,52 @@ class BufferedSocket:
                 del self._waiters[key]
 
     def _promote(self) -> None:
-        """Wake one follower if nobody reads any more: it becomes the leader."""
-        if self._waiters and not self._readers and not self._paused:
+        """If nobody polls for what has to be polled for, wake a thread that then does.
+
+        A thread that polls already, for something else, comes before a follower.
+        """
+        if not self._unread and not self._unwritten:
+            return
+        if self._pollers:
+            self._ring(lambda key: True)
+        elif self._waiters:
             waiters = next(iter(self._waiters.values()))
             waiters[0].release()
             self._forget(next(iter(self._waiters)), waiters[0])
 
     def _wake(self) -> None:
-        """Wake the followers of what the Protocol touched."""
-        if self._waiters:
-            touched = self._protocol.touched if self._protocol is not None else ()
-            if not self._outgoing:
-                self._wake_followers_of(self)
-            if EVERYONE in touched or self._closed:
-                for key in list(self._waiters):
-                    self._wake_followers_of(key)
-            else:
-                for key in touched:
-                    self._wake_followers_of(key)
-        if self._protocol is not None:
-            self._protocol.touched.clear()
+        """Wake the threads that wait for what was touched."""
+        touched = self._protocol.touched if self._protocol is not None else set()
+        if self._waiters or self._pollers:
+            if len(self._outgoing) <= self._enough:
+                touched.add(self)  # the key of those that wait until enough is sent
+            everyone = EVERYONE in touched or self._closed
+            for key in list(self._waiters) if everyone else touched:
+                for waiter in self._waiters.pop(key, ()):
+                    waiter.release()
+            self._ring(lambda key: everyone or key in touched)
+        touched.clear()
 
-    def _wake_followers_of(self, key: object) -> None:
-        for waiter in self._waiters.pop(key, ()):
-            waiter.release()
+    def _ring(self, concerned: Callable[[object], bool]) -> None:
+        """Wake the threads that poll and wait for a key that is ``concerned``."""
+        for post in (self._reader, self._writer):
+            if post is not None and post.key is not None and concerned(post.key):
+                post.bell.ring()
 
     # Moving bytes.
 
     def _pump(self) -> None:
         """Take in what has arrived and send what is queued, without blocking."""
-        if self._closed:
-            return
         try:
             self._receive()
-            self._send()
         except BaseException as error:
-            # A bug, or an exception that a signal handler raised just here. The state
-            # may be torn, so nobody may use the connection again.
-            self._fail(ConnectionLost(f"the connection was abandoned: {error!r}"))
+            self._abandon(error)
             raise
+        self._send()
 
     def _receive(self) -> None:
         for _ in range(READS_PER_PUMP):
-            if self._at_eof or self._closed or self._paused:
+            if self._closed or not self._listening:
                 return
             try:
                 data = self._sock.recv(READ_SIZE)
@@ -393,9 +491,13 @@ class BufferedSocket:
         """Hand the kernel what is queued, as much as it takes; wake; settle the end."""
         if self._closed:
             return
-        self._queue()
-        self._push()
-        self._wake()
+        try:
+            self._queue()
+            self._push()
+            self._wake()
+        except BaseException as error:
+            self._abandon(error)
+            raise
         if self._protocol is not None and self._protocol.finished:
             self._shut()
         elif len(self._outgoing) > MAX_UNSENT:
@@ -430,13 +532,23 @@ class BufferedSocket:
             self._sent_bytes += sent
             del self._outgoing[:sent]
 
+    def _abandon(self, error: BaseException) -> None:
+        """Fail for an exception that came up in the middle of moving bytes.
+
+        It is a bug, or what a signal handler raised just here. The state may be torn,
+        so nobody may use the connection again.
+        """
+        self._fail(ConnectionLost(f"the connection was abandoned: {error!r}"))
+
     def _fail(self, error: HyperError) -> None:
         if self._failure is None:
             self._failure = error
-        if self._protocol is not None:
-            self._protocol.fail(error)
-        self._queue()  # The last words: GOAWAY, a TLS alert.
-        self._shut()
+        try:
+            if self._protocol is not None:
+                self._protocol.fail(error)
+            self._queue()  # The last words: GOAWAY, a TLS alert.
+        finally:
+            self._shut()
 
     def _shut(self) -> None:
         """Close the descriptor; a thread that polls it does so when it wakes up."""
@@ -449,11 +561,17 @@ class BufferedSocket:
         self._outgoing += goodbye
         try:
             if self._deaf is None:
-                self._sock.send(self._outgoing)
+                self._sent_bytes += self._sock.send(self._outgoing)
             self._sock.shutdown(socket.SHUT_RDWR)
         except OSError:
             pass  # The peer was faster.
         self._outgoing.clear()
         self._wake()
-        if not self._readers:
-            self._sock.close()
+        if not self._pollers:
+            self._close_descriptors()
+
+    def _close_descriptors(self) -> None:
+        self._sock.close()
+        for post in (self._reader, self._writer):
+            if post is not None:
+                post.bell.close()

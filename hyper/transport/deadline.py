@@ -26,6 +26,10 @@ from ..common import exceptions
 #: Returns seconds that never go back.
 Clock = Callable[[], float]
 
+#: Seconds that one wait may last. ``poll`` takes milliseconds in an ``int`` of C, which
+#: end after 24 days; whoever waits for longer asks again what is left.
+LONGEST_WAIT = 2_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Timeout:
@@ -103,10 +107,14 @@ class Deadline:
         self._clock = clock
 
     def left(self) -> float | None:
-        """Return the seconds left, at least 0; None if there is no limit."""
+        """Return the seconds left, at least 0; None if there is no limit.
+
+        Never more than the system can wait at once, so that what is waited for may
+        have to be waited for again.
+        """
         if self._expires is None:
             return None
-        return max(0.0, self._expires - self._clock())
+        return min(max(0.0, self._expires - self._clock()), LONGEST_WAIT)
 
     @property
     def passed(self) -> bool:
@@ -145,6 +153,14 @@ class Deadlines:
     def place(self) -> Deadline:
         """Return when a wait for a free place on a connection has failed."""
         return self._deadline(self._timeout.write, exceptions.PoolTimeout, "write")
+
+    def check(self, doing: str) -> None:
+        """Raise if the total has passed: data that is there already does not count.
+
+        :raises ReadTimeout: so.
+        """
+        if self._ends is not None and self._clock() >= self._ends:
+            raise self.read().error(doing)
 
     def now(self) -> float:
         """Return the time by the clock of these deadlines, in seconds."""

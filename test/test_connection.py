@@ -1,0 +1,95 @@
+"""The connection that takes what the server speaks."""
+
+import pytest
+from threads import background
+
+from hyper import HTTP11Response, HTTP20Response, HTTPConnection, HTTPVersion, http2bin
+from hyper.tls import init_context
+
+
+@pytest.fixture(scope="module")
+def service():
+    with http2bin.serve() as service:
+        yield service
+
+
+@pytest.mark.scenario(1)
+def test_with_tls_and_a_server_that_can_it_is_http2(service):
+    context = init_context(service.ca_file)
+    with HTTPConnection(service.url, ssl_context=context) as conn:
+        assert conn.version is HTTPVersion.http11, "as long as nothing is known"
+        conn.request("GET", "/get")
+        assert isinstance(conn.get_response(), HTTP20Response)
+        assert conn.version is HTTPVersion.http20
+
+
+@pytest.mark.scenario(2)
+def test_with_tls_and_a_server_that_cannot_it_is_http1(real_server):
+    server = real_server("nginx", "h1-tls")
+    context = init_context(server.ca_file)
+    with HTTPConnection(
+        "localhost", server.h1_tls_port, True, ssl_context=context
+    ) as conn:
+        conn.request("GET", "/hello")
+        response = conn.get_response()
+        assert isinstance(response, HTTP11Response)
+        assert response.read() == b"hello\n"
+        assert conn.version is HTTPVersion.http11
+
+
+def test_without_tls_it_is_http1():
+    with http2bin.serve(tls=False) as service:
+        with HTTPConnection(service.url) as conn:
+            conn.request("GET", "/get")
+            assert conn.get_response().version is HTTPVersion.http11
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_ids_work_alike_in_both_versions(tls):
+    with http2bin.serve(tls=tls) as service:
+        context = init_context(service.ca_file) if tls else None
+        with HTTPConnection(service.url, ssl_context=context, timeout=10) as conn:
+            first = conn.request("GET", "/get")
+            second = conn.request("POST", "/post", data="key=value")
+            third = conn.request("GET", "/ip")
+            assert len({first, second, third}) == 3
+            answers = [conn.getresponse(i).read() for i in (second, first, third)]
+    assert b"key=value" in answers[0]
+    assert b'"url"' in answers[1]
+    assert b'"origin"' in answers[2]
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("a.test",), ("a.test", 80, False)),
+        (("a.test", 443), ("a.test", 443, True)),
+        (("https://a.test",), ("a.test", 443, True)),
+    ],
+)
+def test_the_port_decides_about_tls_unless_told(args, expected):
+    conn = HTTPConnection(*args)
+    assert (conn.host, conn.port, conn.secure) == expected
+
+
+@pytest.mark.parametrize("option", [{"proxy_host": "p"}, {"enable_push": True}])
+def test_what_is_not_there_yet_says_so(option):
+    with pytest.raises(NotImplementedError, match="not available yet"):
+        HTTPConnection("a.test", **option)
+
+
+@pytest.mark.parametrize("tls", [True, False])
+def test_threads_share_it_in_both_versions(tls):
+    with http2bin.serve(tls=tls) as service:
+        context = init_context(service.ca_file) if tls else None
+        with HTTPConnection(service.url, ssl_context=context, timeout=20) as conn:
+
+            def fetch(number):
+                stream_id = conn.request("POST", "/echo", b"%d" % number)
+                return conn.get_response(stream_id).read()
+
+            tasks = [background(fetch, number) for number in range(30)]
+            assert [task.result() for task in tasks] == [
+                b"%d" % number for number in range(30)
+            ]
+        assert service.connections == 1

@@ -1,0 +1,803 @@
+"""Whole exchanges: sending, waiting, retrying, closing, from one thread and many."""
+
+import contextlib
+import gc
+import io
+import socket
+import threading
+import weakref
+
+import pytest
+from h2.errors import ErrorCodes
+from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
+from peer import Frames, wire
+from threads import background, wait_for
+
+import hyper
+from hyper import (
+    ConnectionLost,
+    ConnectionTerminated,
+    ConnectTimeout,
+    HTTP20Connection,
+    HTTPHeaderMap,
+    InvalidResponseError,
+    LocalProtocolError,
+    PoolTimeout,
+    ReadTimeout,
+    RemoteProtocolError,
+    RequestNotProcessed,
+    StreamResetError,
+    Timeout,
+    WriteTimeout,
+)
+
+
+@pytest.fixture
+def full_listener():
+    """The port of a listener whose queue is full: connecting to it hangs."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+def unused_port():
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        return sock.getsockname()[1]
+
+
+def start(peer, settings=None, **options):
+    """Return a connection that has greeted, its first request still unanswered."""
+    conn = peer.connection(**options)
+    stream_id = conn.request("GET", "/first")
+    peer.greet(settings)
+    peer.want_headers(stream_id)
+    return conn, stream_id
+
+
+def finish(peer, conn, stream_id):
+    peer.respond(stream_id, b"done")
+    assert conn.get_response(stream_id).read() == b"done"
+
+
+# Requests.
+
+
+def test_a_request_returns_its_id_without_waiting_for_the_server(peer):
+    conn = peer.connection()
+    assert [conn.request("GET", f"/{n}") for n in range(3)] == [1, 3, 5]
+    peer.greet()
+    assert [peer.want_headers()[b":path"] for _ in range(3)] == [b"/0", b"/1", b"/2"]
+
+
+def test_responses_may_be_fetched_in_any_order(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(3)]
+    peer.greet()
+    for stream_id in (ids[2], ids[0], ids[1]):
+        peer.respond(stream_id, b"%d" % stream_id)
+    for stream_id in (ids[1], ids[2], ids[0]):
+        response = conn.get_response(stream_id)
+        assert response.stream_id == stream_id
+        assert response.read() == b"%d" % stream_id
+
+
+def test_without_an_id_the_oldest_response_comes_first(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(3)]
+    peer.greet()
+    for stream_id in reversed(ids):
+        peer.respond(stream_id)
+    assert conn.get_response(ids[0]).stream_id == ids[0]
+    assert [conn.getresponse().stream_id for _ in range(2)] == ids[1:]
+
+
+def test_a_response_that_nobody_asked_for_is_an_error_of_the_caller(peer):
+    conn, stream_id = start(peer)
+    finish(peer, conn, stream_id)
+    with pytest.raises(LocalProtocolError, match="no request is waiting"):
+        conn.get_response()
+    with pytest.raises(LocalProtocolError, match="no request with the id 1"):
+        conn.get_response(stream_id)
+
+
+def test_headers_may_be_given_in_every_way(peer):
+    conn = peer.connection()
+    given = [
+        {"X-A": "b"},
+        [("X-A", b"b")],
+        HTTPHeaderMap([("X-A", "b")]),
+        ((b"X-A", "b"),),
+    ]
+    for headers in given:
+        conn.request("GET", "/", headers=headers)
+    peer.greet()
+    for _ in given:
+        assert peer.want_fields()[4:] == [(b"x-a", b"b")]
+
+
+def test_the_authority_is_the_host_with_its_port_or_the_users_host(peer):
+    conn = peer.connection()
+    conn.request("GET", "/")
+    conn.request("GET", "/", headers={"Host": "other.test"})
+    peer.greet()
+    assert peer.want_headers()[b":authority"] == b"127.0.0.1:%d" % peer.port
+    fields = peer.want_headers()
+    assert fields[b":authority"] == b"other.test"
+    assert b"host" not in fields
+
+
+def test_the_url_may_be_absolute_and_its_fragment_stays_at_home(peer):
+    conn = peer.connection()
+    conn.request("GET", "http://127.0.0.1/a?b=c#d")
+    peer.greet()
+    assert peer.want_headers()[b":path"] == b"/a?b=c"
+
+
+@pytest.mark.scenario(193)
+@pytest.mark.scenario(194)
+@pytest.mark.scenario(195)
+@pytest.mark.scenario(200)
+@pytest.mark.scenario(201)
+@pytest.mark.scenario(202)
+@pytest.mark.parametrize(
+    ("method", "url", "headers", "body"),
+    [
+        ("GET\r\n", "/", {}, None),
+        ("GET", "/a b", {}, None),
+        ("GET", "/\r\nX: y", {}, None),
+        ("GET", "/", {"a\r\n": "b"}, None),
+        ("GET", "/", {"a": "b\r\nc"}, None),
+        ("GET", "/", {":path": "/x"}, None),
+        ("GET", "/", [("Host", "a"), ("Host", "b")], None),
+        ("POST", "/", {"Content-Length": "5"}, b"four"),
+        ("POST", "/", {"Content-Length": "x"}, b"four"),
+    ],
+)
+def test_what_http_forbids_is_refused_before_anything_is_sent(
+    peer, method, url, headers, body
+):
+    conn = peer.connection()
+    with pytest.raises(LocalProtocolError):
+        conn.request(method, url, headers=headers, body=body)
+    assert not conn.is_connected
+
+
+def test_body_and_data_exclude_each_other(peer):
+    with pytest.raises(TypeError, match="two names"):
+        peer.connection().request("POST", "/", body=b"a", data=b"b")
+
+
+# Bodies.
+
+
+class Slow(io.RawIOBase):
+    """A file that gives a few bytes at a time and cannot be measured."""
+
+    def __init__(self, data):
+        self._data = data
+
+    def read(self, amount=-1):
+        piece, self._data = self._data[:3], self._data[3:]
+        return piece
+
+
+@pytest.mark.parametrize(
+    ("body", "length"),
+    [
+        (b"a body", b"6"),
+        ("a body", b"6"),
+        (bytearray(b"a body"), b"6"),
+        (memoryview(b"a body"), b"6"),
+        (io.BytesIO(b"a body"), b"6"),
+        ([b"a ", b"", b"body"], None),
+        ((piece for piece in (b"a ", b"body")), None),
+        (Slow(b"a body"), None),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+def test_a_body_may_be_given_in_every_way(peer, body, length):
+    conn = peer.connection()
+    stream_id = conn.request("POST", "/", data=body)
+    peer.greet()
+    assert peer.want_headers(stream_id).get(b"content-length") == length
+    assert peer.want_body(stream_id) == b"a body"
+
+
+@pytest.mark.scenario(106)
+@pytest.mark.parametrize("body", [None, b"", "", io.BytesIO()])
+def test_an_empty_body_ends_with_the_headers(peer, body):
+    conn = peer.connection()
+    conn.request("POST", "/", body=body)
+    peer.greet()
+    frame = peer.want(HeadersFrame)
+    assert "END_STREAM" in frame.flags
+    assert (b"content-length", b"0") in peer.decoder.decode(frame.data, raw=True)
+
+
+def test_a_get_without_a_body_says_nothing_of_its_length(peer):
+    conn = peer.connection()
+    conn.request("GET", "/")
+    peer.greet()
+    assert b"content-length" not in peer.want_headers()
+
+
+def test_a_declared_length_of_a_stream_is_sent_and_kept(peer):
+    conn = peer.connection()
+    stream_id = conn.request(
+        "POST", "/", body=iter([b"ab", b"cd"]), headers={"Content-Length": 4}
+    )
+    peer.greet()
+    assert peer.want_headers(stream_id)[b"content-length"] == b"4"
+    assert peer.want_body(stream_id) == b"abcd"
+
+
+@pytest.mark.scenario(104)
+@pytest.mark.parametrize("pieces", [[b"abc"], [b"abc", b"def"]])
+def test_a_body_that_is_not_as_long_as_declared_is_cancelled(peer, pieces):
+    conn, first = start(peer)
+    with pytest.raises(LocalProtocolError, match="Content-Length"):
+        conn.request("POST", "/", body=iter(pieces), headers={"Content-Length": 5})
+    peer.want_headers(3)
+    peer.ignore = (*peer.ignore, DataFrame)
+    assert peer.want_reset(3) == ErrorCodes.CANCEL
+    finish(peer, conn, first)
+
+
+@pytest.mark.scenario(105)
+def test_an_exception_of_the_body_cancels_the_request_and_is_passed_on(peer):
+    def body():
+        yield b"some"
+        raise ZeroDivisionError
+
+    conn, first = start(peer)
+    with pytest.raises(ZeroDivisionError):
+        conn.request("POST", "/", body=body())
+    peer.want_headers(3)
+    assert peer.want(DataFrame).data == b"some"
+    assert peer.want_reset(3) == ErrorCodes.CANCEL
+    finish(peer, conn, first)
+
+
+def test_an_upload_waits_for_the_window_and_goes_on(peer):
+    conn, _ = start(peer)
+    upload = background(conn.request, "POST", "/", b"x" * 200_000)
+    peer.want_headers(3)
+    assert peer.want_body(3) == b"x" * 200_000
+    assert upload.result() == 3
+
+
+@pytest.mark.scenario(92)
+def test_settings_may_open_the_window(peer):
+    conn, _ = start(peer, {SettingsFrame.INITIAL_WINDOW_SIZE: 0})
+    conn.remote_settings  # noqa: B018  # they have come
+    upload = background(conn.request, "POST", "/", b"hello")
+    peer.want_headers(3)
+    peer.send_settings({SettingsFrame.INITIAL_WINDOW_SIZE: 5})
+    assert peer.want(DataFrame).data == b"hello"
+    assert upload.result() == 3
+
+
+@pytest.mark.scenario(94)
+def test_a_window_that_never_opens_is_a_write_timeout_of_its_stream(peer):
+    conn, first = start(peer, {SettingsFrame.INITIAL_WINDOW_SIZE: 0})
+    conn.remote_settings  # noqa: B018
+    with pytest.raises(WriteTimeout, match="stream 3"):
+        conn.request("POST", "/", b"hello", timeout=Timeout(write=0.05))
+    peer.want_headers(3)
+    assert peer.want_reset(3) == ErrorCodes.CANCEL
+    finish(peer, conn, first)
+
+
+@pytest.mark.scenario(98)
+@pytest.mark.parametrize("status", [200, 413])
+def test_a_response_before_the_end_of_the_request_stops_the_upload(peer, status):
+    conn, _ = start(peer)
+    upload = background(conn.request, "POST", "/", b"x" * 10_000_000)
+    peer.want_headers(3)
+    peer.respond(3, b"enough", status)
+    assert upload.result() == 3
+    response = conn.get_response(3)
+    assert (response.status, response.read()) == (status, b"enough")
+    peer.ignore = (*peer.ignore, DataFrame)
+    assert peer.want_reset(3) == ErrorCodes.NO_ERROR
+
+
+@pytest.mark.scenario(102)
+def test_a_reset_wakes_the_upload_that_waits_for_its_window(peer):
+    conn, first = start(peer, {SettingsFrame.INITIAL_WINDOW_SIZE: 0})
+    conn.remote_settings  # noqa: B018
+    upload = background(conn.request, "POST", "/", b"hello")
+    peer.want_headers(3)
+    peer.send_reset(3, ErrorCodes.INTERNAL_ERROR)
+    assert upload.result() == 3
+    with pytest.raises(StreamResetError, match="INTERNAL_ERROR"):
+        conn.get_response(3)
+    finish(peer, conn, first)
+
+
+# Waiting for a place.
+
+
+@pytest.mark.scenario(230)
+@pytest.mark.scenario(43)
+def test_requests_over_the_limit_wait_in_line(peer):
+    conn, first = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert conn.max_concurrent_streams == 1
+    second = background(conn.request, "GET", "/second")
+    wait_for(lambda: second.waits_in("wait_until"))
+    third = background(conn.request, "GET", "/third")
+    wait_for(lambda: third.waits_in("wait_until"))
+    peer.want_nothing(conn)
+    finish(peer, conn, first)
+    assert second.result() == 3
+    assert peer.want_headers(3)[b":path"] == b"/second"
+    peer.send_settings({SettingsFrame.MAX_CONCURRENT_STREAMS: 2})
+    assert third.result() == 5
+    assert peer.want_headers(5)[b":path"] == b"/third"
+
+
+@pytest.mark.scenario(42)
+@pytest.mark.scenario(231)
+@pytest.mark.scenario(248)
+def test_a_place_that_never_comes_free_is_a_pool_timeout(peer):
+    conn, first = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert conn.max_concurrent_streams == 1
+    with pytest.raises(PoolTimeout) as caught:
+        conn.request("GET", "/", timeout=0.05)
+    assert caught.value.retry_safe
+    finish(peer, conn, first)
+    assert conn.request("GET", "/") == 3, "no id was used, and the place is free"
+
+
+@pytest.mark.scenario(244)
+def test_a_server_that_reads_nothing_is_a_write_timeout(peer):
+    conn, _ = start(peer, {SettingsFrame.INITIAL_WINDOW_SIZE: 2**30})
+    peer.send_window_update(0, 2**30)
+    assert conn.remote_settings.initial_window_size == 2**30
+    with pytest.raises(WriteTimeout, match="sending the body on stream 3"):
+        conn.request("POST", "/", b"x" * 100_000_000, timeout=0.05)
+
+
+def test_headers_that_the_network_does_not_take_are_a_write_timeout(peer):
+    conn, _ = start(peer, {SettingsFrame.INITIAL_WINDOW_SIZE: 2**30})
+    peer.send_window_update(0, 2**30)
+    assert conn.remote_settings.initial_window_size == 2**30
+    upload = background(conn.request, "POST", "/", b"x" * 100_000_000)
+    wait_for(lambda: conn.open_streams == 2)
+
+    def fill():
+        while True:
+            conn.request("GET", "/", headers={"x": "\xff" * 25_000}, timeout=0.2)
+
+    with pytest.raises(WriteTimeout, match="sending the request"):
+        fill()
+    conn.close()
+    assert upload.result() == 3
+
+
+# Waiting for a response.
+
+
+@pytest.mark.scenario(243)
+def test_a_read_timeout_ends_its_own_stream_and_no_other(peer):
+    conn, first = start(peer)
+    second = conn.request("GET", "/")
+    peer.want_headers(second)
+    other = background(conn.get_response, first)
+    wait_for(lambda: other.waits_in("wait_until"))
+    slow = conn.request("GET", "/", timeout=0.05)
+    with pytest.raises(ReadTimeout, match="response on stream 5"):
+        conn.get_response(slow)
+    peer.want_headers(slow)
+    assert peer.want_reset(slow) == ErrorCodes.CANCEL
+    peer.respond(first, b"fine")
+    assert other.result().read() == b"fine"
+
+
+@pytest.mark.scenario(245)
+def test_the_total_timeout_counts_from_the_request(peer):
+    conn = peer.connection()
+    stream_id = conn.request("GET", "/", timeout=Timeout(total=0.1))
+    peer.greet()
+    peer.send_headers(stream_id)
+    response = conn.get_response(stream_id)
+
+    def drip():
+        while True:
+            peer.send_data(stream_id, b"drip")
+            response.read(4)
+
+    with pytest.raises(ReadTimeout, match="total timeout"):
+        drip()
+    peer.ignore = (*peer.ignore, HeadersFrame)
+    assert peer.want_reset(stream_id) == ErrorCodes.CANCEL
+
+
+@pytest.mark.scenario(229)
+@pytest.mark.scenario(234)
+def test_each_thread_gets_its_own_response_whoever_reads_it(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(5)]
+    peer.greet()
+    tasks = [background(conn.get_response, stream_id) for stream_id in ids]
+    for task in tasks:
+        wait_for(lambda task=task: task.waits_in("wait_until"))
+    for stream_id, task in reversed(list(zip(ids, tasks, strict=True))):
+        peer.respond(stream_id, b"%d" % stream_id)
+        response = task.result()
+        assert response.stream_id == stream_id
+        assert response.read() == b"%d" % stream_id
+
+
+@pytest.mark.scenario(233)
+def test_a_leader_that_times_out_leaves_the_others_reading(peer):
+    conn = peer.connection()
+    leads = conn.request("GET", "/", timeout=0.2)
+    follows = conn.request("GET", "/")
+    leader = background(conn.get_response, leads)
+    wait_for(lambda: leader.waits_in("wait_until"))
+    follower = background(conn.get_response, follows)
+    with pytest.raises(ReadTimeout):
+        leader.result()
+    peer.greet()
+    peer.respond(follows, b"still here")
+    assert follower.result().read() == b"still here"
+
+
+# The end of a connection.
+
+
+@pytest.mark.scenario(232)
+@pytest.mark.parametrize(
+    "wait",
+    ["a response", "a body", "a place", "a window", "an answer to a ping"],
+)
+def test_close_wakes_every_thread_that_waits(peer, wait):
+    conn = peer.connection()
+    first = conn.request("GET", "/")
+    peer.greet(
+        {
+            SettingsFrame.MAX_CONCURRENT_STREAMS: 1 if wait == "a place" else 10,
+            SettingsFrame.INITIAL_WINDOW_SIZE: 0,
+        }
+    )
+    assert conn.max_concurrent_streams
+    if wait == "a response":
+        task = background(conn.get_response, first)
+    elif wait == "a body":
+        peer.send_headers(first)
+        task = background(conn.get_response(first).read)
+    elif wait == "a place":
+        task = background(conn.request, "GET", "/")
+    elif wait == "a window":
+        task = background(conn.request, "POST", "/", b"hello")
+        wait_for(lambda: task.waits_in("wait_until"))
+        conn.close()
+        task = background(conn.get_response, task.result())
+    else:
+        task = background(conn.ping)
+    wait_for(lambda: not task.running or task.waits_in("wait_until"))
+    conn.close()
+    with pytest.raises((ConnectionLost, LocalProtocolError)):
+        task.result()
+
+
+@pytest.mark.scenario(133)
+def test_close_says_goodbye_and_may_be_called_twice(peer):
+    conn, _ = start(peer)
+    conn.close()
+    conn.close()
+    assert peer.want_goaway() == ErrorCodes.NO_ERROR
+    peer.want_eof()
+
+
+def test_after_close_a_request_connects_anew_and_ids_go_on(peer):
+    conn, first = start(peer)
+    finish(peer, conn, first)
+    conn.close()
+    second = conn.request("GET", "/")
+    peer.greet()
+    assert second == 3
+    peer.want_headers(second)
+    finish(peer, conn, second)
+
+
+def test_a_with_statement_closes_the_connection(peer):
+    with peer.connection() as conn:
+        conn.request("GET", "/")
+        peer.greet()
+        assert conn.is_connected
+    assert not conn.is_connected
+    peer.want_headers()
+    peer.want_goaway()
+
+
+def test_a_response_that_came_completely_survives_close(peer):
+    conn, first = start(peer)
+    peer.respond(first, b"all of it")
+    response = conn.get_response(first)
+    conn.close()
+    assert response.read() == b"all of it"
+
+
+def test_a_response_that_had_not_come_completely_does_not(peer):
+    conn, first = start(peer)
+    peer.send_headers(first)
+    response = conn.get_response(first)
+    peer.send_data(first, b"part")
+    assert response.read(2) == b"pa"
+    conn.close()
+    assert response.read1() == b"rt"
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        response.read()
+
+
+@pytest.mark.scenario(130)
+@pytest.mark.scenario(222)
+@pytest.mark.parametrize("end", ["goaway", "fin", "goaway and fin", "rst"])
+def test_a_connection_that_the_server_closed_is_replaced_unnoticed(peer, end):
+    conn, first = start(peer)
+    finish(peer, conn, first)
+    if "goaway" in end:
+        peer.send_goaway(first)
+    if "fin" in end:
+        peer.hang_up()
+    if end == "rst":
+        peer.die()
+    second = conn.request("POST", "/second", b"body")
+    peer.greet()
+    assert peer.want_headers(second)[b":path"] == b"/second"
+    peer.respond(second, b"here")
+    assert conn.get_response(second).read() == b"here"
+
+
+@pytest.mark.scenario(124)
+def test_after_a_goaway_what_was_begun_goes_on_and_new_requests_go_elsewhere(peer):
+    conn, first = start(peer)
+    old = peer.sock
+    peer.send_goaway(first)
+    second = conn.request("GET", "/second")
+    peer.greet()
+    peer.want_headers(second)
+    peer.respond(second, b"new")
+    assert conn.get_response(second).read() == b"new"
+    frames = Frames()  # of the old connection's own compression state
+    old.sendall(wire(frames.headers(first), frames.data(first, b"old", end=True)))
+    assert conn.get_response(first).read() == b"old"
+
+
+@pytest.mark.scenario(125)
+@pytest.mark.scenario(131)
+def test_a_request_above_the_last_stream_is_sent_again_by_itself(peer):
+    conn = peer.connection()
+    first = conn.request("GET", "/")
+    second = conn.request("POST", "/again", b"body", {"X-A": "b"})
+    peer.greet()
+    peer.want_headers(first)
+    peer.want_headers(second)
+    peer.respond(first)
+    peer.send_goaway(first)
+    task = background(conn.get_response, second)
+    peer.greet()
+    fields = peer.want_headers()
+    assert (fields[b":path"], fields[b"x-a"]) == (b"/again", b"b")
+    assert peer.want_body(5) == b"body"
+    peer.respond(5, b"done")
+    response = task.result()
+    assert response.read() == b"done"
+    assert response.stream_id == second, "the user knows it by its first id"
+
+
+@pytest.mark.scenario(110)
+def test_a_refused_request_is_sent_again_on_the_same_connection(peer):
+    conn, first = start(peer)
+    peer.send_reset(first, ErrorCodes.REFUSED_STREAM)
+    task = background(conn.get_response, first)
+    peer.want_headers(3)
+    peer.respond(3, b"now")
+    assert task.result().read() == b"now"
+
+
+@pytest.mark.scenario(111)
+def test_a_request_is_sent_again_only_once(peer):
+    conn, first = start(peer)
+    peer.send_reset(first, ErrorCodes.REFUSED_STREAM)
+    task = background(conn.get_response, first)
+    peer.want_headers(3)
+    peer.send_reset(3, ErrorCodes.REFUSED_STREAM)
+    with pytest.raises(RequestNotProcessed) as caught:
+        task.result()
+    assert caught.value.retry_safe
+
+
+@pytest.mark.scenario(121)
+def test_a_request_whose_body_is_gone_is_not_sent_again(peer):
+    conn = peer.connection()
+    stream_id = conn.request("POST", "/", iter([b"once"]))
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.send_reset(stream_id, ErrorCodes.REFUSED_STREAM)
+    with pytest.raises(RequestNotProcessed, match="REFUSED_STREAM") as caught:
+        conn.get_response(stream_id)
+    assert caught.value.retry_safe
+
+
+def test_a_file_is_sent_again_from_where_it_stood(peer):
+    file = io.BytesIO(b"not this, but this")
+    file.seek(10)
+    conn = peer.connection()
+    stream_id = conn.request("POST", "/", file)
+    peer.greet()
+    peer.want_headers(stream_id)
+    assert peer.want_body(stream_id) == b"but this"
+    peer.send_reset(stream_id, ErrorCodes.REFUSED_STREAM)
+    task = background(conn.get_response, stream_id)
+    peer.want_headers(3)
+    assert peer.want_body(3) == b"but this"
+    peer.respond(3)
+    assert task.result().status == 200
+
+
+@pytest.mark.scenario(113)
+@pytest.mark.parametrize("code", [ErrorCodes.CANCEL, ErrorCodes.INTERNAL_ERROR, 0xFF])
+def test_any_other_reset_is_an_error(peer, code):
+    conn, first = start(peer)
+    peer.send_reset(first, code)
+    with pytest.raises(StreamResetError) as caught:
+        conn.get_response(first)
+    assert caught.value.error_code == code
+    assert not caught.value.retry_safe
+
+
+@pytest.mark.scenario(129)
+def test_what_the_server_may_have_acted_on_is_not_sent_again(peer):
+    conn, first = start(peer)
+    peer.send_goaway(first, ErrorCodes.INTERNAL_ERROR, b"out of memory")
+    peer.hang_up()
+    with pytest.raises(ConnectionTerminated, match="out of memory") as caught:
+        conn.get_response(first)
+    assert not caught.value.retry_safe
+    assert caught.value.last_stream_id == first
+
+
+@pytest.mark.scenario(221)
+@pytest.mark.scenario(238)
+def test_every_thread_gets_an_error_of_its_own_when_the_server_dies(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(50)]
+    peer.greet()
+    for stream_id in ids:
+        peer.want_headers(stream_id)
+    tasks = [background(conn.get_response, stream_id) for stream_id in ids]
+    peer.die()
+    errors = []
+    for task in tasks:
+        with pytest.raises(ConnectionLost) as caught:
+            task.result()
+        errors.append(caught.value)
+    assert len({id(error) for error in errors}) == len(ids)
+    assert len({id(error.__cause__) for error in errors}) == 1
+
+
+def test_a_connection_that_ends_before_the_request_is_sent_is_replaced(peer):
+    conn = peer.connection()
+    conn.connect()
+    peer.greet()
+    peer.send_goaway(0)
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    finish(peer, conn, stream_id)
+
+
+@pytest.mark.scenario(5)
+def test_a_server_that_speaks_http1_is_named_at_once(peer):
+    conn = peer.connection()
+    stream_id = conn.request("GET", "/")
+    peer.accept()
+    peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    with pytest.raises(RemoteProtocolError, match="speaks HTTP/1"):
+        conn.get_response(stream_id)
+
+
+def test_a_fault_of_the_server_on_one_stream_leaves_the_others(peer):
+    conn, first = start(peer)
+    second = conn.request("GET", "/")
+    peer.send_headers(first, "abc")
+    with pytest.raises(InvalidResponseError, match="'abc'"):
+        conn.get_response(first)
+    peer.want_headers(second)
+    finish(peer, conn, second)
+
+
+# Connecting.
+
+
+@pytest.mark.scenario(240)
+def test_threads_that_ask_at_once_share_one_connection(peer):
+    conn = peer.connection()
+    tasks = [background(conn.request, "GET", "/") for _ in range(20)]
+    ids = sorted(task.result() for task in tasks)
+    assert ids == list(range(1, 41, 2))
+    peer.greet()
+    order = [peer.want(HeadersFrame).stream_id for _ in ids]
+    assert order == ids, "ids grow on the wire as well"
+
+
+@pytest.mark.scenario(208)
+def test_a_server_that_is_not_there_is_an_error_that_says_so():
+    with HTTP20Connection("127.0.0.1", unused_port()) as conn:
+        with pytest.raises(
+            hyper.ConnectError, match=r"127\.0\.0\.1.*refused"
+        ) as caught:
+            conn.request("GET", "/")
+    assert caught.value.retry_safe
+
+
+def test_threads_that_wait_for_another_to_connect_have_deadlines(full_listener):
+    conn = HTTP20Connection("127.0.0.1", full_listener, timeout=5)
+    dialing = background(conn.connect)
+    wait_for(lambda: dialing.waits_in("connect"))
+    with pytest.raises(ConnectTimeout, match="another thread connects"):
+        conn.request("GET", "/", timeout=0.05)
+
+
+def test_connect_may_be_called_before_and_again(peer):
+    conn = peer.connection()
+    conn.connect()
+    assert conn.is_connected
+    conn.connect()
+    conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(1)
+
+
+def test_a_connection_knows_its_server(peer):
+    conn = peer.connection()
+    assert (conn.host, conn.port, conn.secure) == ("127.0.0.1", peer.port, False)
+    assert conn.open_streams == 0
+    conn.request("GET", "/")
+    assert conn.open_streams == 1
+
+
+# Memory.
+
+
+def test_a_connection_that_is_dropped_is_freed_at_once(peer):
+    gc.disable()
+    try:
+        conn = HTTP20Connection("127.0.0.1", peer.port)
+        first = conn.request("GET", "/")
+        peer.greet()
+        peer.respond(first, b"x")
+        conn.get_response(first).read()
+        conn.close()
+        gone = weakref.ref(conn)
+        del conn
+        assert gone() is None
+    finally:
+        gc.enable()
+
+
+@pytest.mark.scenario(275)
+def test_a_response_that_is_dropped_unread_gives_its_stream_back(peer):
+    conn, first = start(peer)
+    peer.send_headers(first)
+    conn.get_response(first)
+    second = conn.request("GET", "/")
+    assert peer.want(RstStreamFrame).stream_id == first
+    peer.want_headers(second)
+    assert conn.open_streams == 1
+
+
+def test_no_thread_is_left_over(peer):
+    before = threading.active_count()
+    conn, first = start(peer)
+    finish(peer, conn, first)
+    assert threading.active_count() == before

@@ -1,0 +1,201 @@
+"""What is special about connections that speak HTTP/2."""
+
+import ssl
+
+import pytest
+from hyperframe.frame import PingFrame, SettingsFrame
+from threads import background
+
+import hyper
+from hyper import (
+    HTTP20Connection,
+    HTTPVersion,
+    LocalProtocolError,
+    ReadTimeout,
+    TLSError,
+    http2bin,
+)
+from hyper.http20.reference import H2Machine
+from hyper.http20.window import BaseFlowControlManager
+from hyper.tls import init_context
+
+
+@pytest.fixture(scope="module")
+def service():
+    with http2bin.serve() as service:
+        yield service
+
+
+def test_its_version_is_2(peer):
+    assert HTTP20Connection.version is HTTPVersion.http20
+
+
+@pytest.mark.parametrize(
+    ("args", "expected"),
+    [
+        (("a.test",), ("a.test", 443, True)),
+        (("a.test:443",), ("a.test", 443, True)),
+        (("a.test", 8080), ("a.test", 8080, False)),
+        (("a.test", 8080, True), ("a.test", 8080, True)),
+        (("https://a.test:8443",), ("a.test", 8443, True)),
+        (("http://a.test",), ("a.test", 80, False)),
+        (("[::1]:443",), ("::1", 443, True)),
+    ],
+)
+def test_the_port_decides_about_tls_unless_told(args, expected):
+    conn = HTTP20Connection(*args)
+    assert (conn.host, conn.port, conn.secure) == expected
+
+
+def test_an_unknown_option_is_an_error():
+    with pytest.raises(TypeError, match="tiemout"):
+        HTTP20Connection("a.test", tiemout=5)
+
+
+def test_a_host_that_is_none_is_an_error():
+    with pytest.raises(LocalProtocolError):
+        HTTP20Connection("a b")
+
+
+@pytest.mark.parametrize("option", [{"proxy_host": "p"}, {"enable_push": True}])
+def test_what_is_not_there_yet_says_so(option):
+    with pytest.raises(NotImplementedError, match="not available yet"):
+        HTTP20Connection("a.test", **option)
+
+
+@pytest.mark.scenario(1)
+def test_over_tls_h2_is_agreed_on(service):
+    context = init_context(service.ca_file)
+    with HTTP20Connection(service.url, ssl_context=context) as conn:
+        conn.request("GET", "/get")
+        response = conn.get_response()
+        assert response.status == 200
+        assert response.version is HTTPVersion.http20
+
+
+@pytest.mark.scenario(6)
+def test_without_tls_http2_is_spoken_from_the_first_byte():
+    with http2bin.serve(tls=False) as service:
+        with HTTP20Connection(service.host, service.port) as conn:
+            conn.request("GET", "/get")
+            assert conn.get_response().status == 200
+
+
+@pytest.mark.scenario(3)
+def test_a_server_without_http2_is_refused_by_name(real_server):
+    server = real_server("nginx", "h1-tls")
+    context = init_context(server.ca_file)
+    port = server.h1_tls_port
+    with HTTP20Connection("localhost", port, True, ssl_context=context) as conn:
+        with pytest.raises(TLSError, match=r"does not speak HTTP/2.*http/1\.1"):
+            conn.request("GET", "/hello")
+        assert not conn.is_connected
+
+
+def test_what_alpn_chose_may_be_overruled(real_server):
+    server = real_server("nginx", "h1-tls")
+    with HTTP20Connection(
+        "localhost",
+        server.h1_tls_port,
+        True,
+        ssl_context=init_context(server.ca_file),
+        force_proto="h2",
+    ) as conn:
+
+        def exchange():
+            conn.request("GET", "/hello")
+            conn.get_response()
+
+        with pytest.raises(hyper.RemoteProtocolError, match="speaks HTTP/1"):
+            exchange()
+
+
+@pytest.mark.scenario(11)
+def test_a_certificate_of_nobody_known_is_refused(service):
+    with HTTP20Connection(service.url) as conn:
+        with pytest.raises(TLSError, match="was not accepted") as caught:
+            conn.request("GET", "/get")
+        assert isinstance(caught.value.__cause__, ssl.SSLCertVerificationError)
+        assert not conn.is_connected
+
+
+def test_a_state_machine_may_be_given(peer):
+    made = []
+
+    class Mine(H2Machine):
+        def __init__(self, initial_window_size, enable_push):
+            made.append((initial_window_size, enable_push))
+            super().__init__(initial_window_size, enable_push)
+
+    conn = peer.connection(state_machine=Mine)
+    conn.request("GET", "/")
+    peer.greet()
+    assert made == [(1024 * 1024, False)]
+    assert peer.client_settings[SettingsFrame.INITIAL_WINDOW_SIZE] == 1024 * 1024
+    assert peer.client_settings[SettingsFrame.ENABLE_PUSH] == 0
+
+
+def test_a_window_manager_may_be_given(peer):
+    windows = []
+
+    class Mine(BaseFlowControlManager):
+        def __init__(self, initial_window_size):
+            windows.append(initial_window_size)
+            super().__init__(initial_window_size)
+
+        def increase_window_size(self, frame_size):
+            return frame_size
+
+    peer.connection(window_manager=Mine).request("GET", "/")
+    peer.greet()
+    assert windows == [16 * 1024 * 1024, 1024 * 1024]
+
+
+# PING.
+
+
+@pytest.mark.parametrize("data", [None, b"12345678", "12345678"])
+def test_ping_returns_the_round_trip(peer, data):
+    conn = peer.connection()
+    task = background(conn.ping, *([] if data is None else [data]))
+    peer.greet()
+    frame = peer.want(PingFrame)
+    assert data is None or frame.opaque_data == b"12345678"
+    peer.send_ping(frame.opaque_data, ack=True)
+    assert 0 < task.result() < 10
+
+
+@pytest.mark.parametrize("data", [b"short", "-" * 9])
+def test_a_ping_carries_eight_bytes(peer, data):
+    with pytest.raises(ValueError, match="8 bytes"):
+        peer.connection().ping(data)
+
+
+def test_a_ping_that_is_not_answered_leaves_the_connection_alone(peer):
+    conn = peer.connection()
+    with pytest.raises(ReadTimeout, match="PING"):
+        conn.ping(timeout=0.05)
+    peer.greet()
+    peer.ignore = (*peer.ignore, PingFrame)
+    stream_id = conn.request("GET", "/")
+    peer.want_headers(stream_id)
+    peer.respond(stream_id)
+    assert conn.get_response().status == 200
+
+
+# Settings.
+
+
+def test_the_servers_settings_are_waited_for(peer):
+    conn = peer.connection()
+    task = background(lambda: conn.max_concurrent_streams)
+    peer.greet({SettingsFrame.MAX_CONCURRENT_STREAMS: 7})
+    assert task.result() == 7
+    assert conn.remote_settings.max_concurrent_streams == 7
+
+
+@pytest.mark.scenario(9)
+def test_settings_that_never_come_are_a_timeout(peer):
+    conn = peer.connection(timeout=0.05)
+    with pytest.raises(ReadTimeout, match="settings"):
+        conn.remote_settings  # noqa: B018

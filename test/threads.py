@@ -1,0 +1,83 @@
+"""Threads in tests: start a call, get its outcome, wait for a state. Nobody sleeps.
+
+    leader = background(wait_for_line, wire, "a")
+    wait_for(lambda: wire.polling == 1)
+    ...
+    assert leader.result() == b"hello"
+
+A test never asks how long something took. It waits until a state is there that can be
+asked for from outside, and a state that never comes fails it.
+"""
+
+from __future__ import annotations
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+#: Seconds after which what has not happened never will: far more than anything needs.
+PATIENCE = 10.0
+
+_T = TypeVar("_T")
+
+
+class Background(Generic[_T]):
+    """A call that runs in a thread of its own."""
+
+    def __init__(self, call: Callable[[], _T]) -> None:
+        self._call = call
+        self._returned: list[_T] = []
+        self._raised: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self._thread.start()
+
+    def _run(self) -> None:
+        try:
+            self._returned.append(self._call())
+        except BaseException as error:
+            self._raised = error
+
+    @property
+    def running(self) -> bool:
+        """True until the call has returned or raised."""
+        return self._thread.is_alive()
+
+    def waits_in(self, function: str) -> bool:
+        """Return True if the thread is inside a function of that name."""
+        frame = sys._current_frames().get(self._thread.ident or 0)
+        while frame is not None:
+            if frame.f_code.co_name == function:
+                return True
+            frame = frame.f_back
+        return False
+
+    def result(self, timeout: float = PATIENCE) -> _T:
+        """Wait for the call's end; return what it returned, raise what it raised."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), f"the call did not end in {timeout} s"
+        if self._raised is not None:
+            raise self._raised
+        return self._returned[0]
+
+    def error(self, timeout: float = PATIENCE) -> BaseException:
+        """Wait for the call's end and return what it raised; it has to have raised."""
+        self._thread.join(timeout)
+        assert not self._thread.is_alive(), f"the call did not end in {timeout} s"
+        assert self._raised is not None, "the call raised nothing"
+        return self._raised
+
+
+def background(call: Callable[..., _T], *args: object) -> Background[_T]:
+    """Start ``call(*args)`` in a thread and return at once."""
+    return Background(lambda: call(*args))
+
+
+def wait_for(condition: Callable[[], object], timeout: float = PATIENCE) -> None:
+    """Return as soon as ``condition()`` is true; fail the test if it never is."""
+    pause = threading.Event()  # Never set.
+    end = time.monotonic() + timeout
+    while not condition():
+        assert time.monotonic() < end, f"it did not become true in {timeout} s"
+        pause.wait(0.001)
