@@ -10,10 +10,10 @@ from .common.target import parse_host
 from .exchange import Connection, Exchange
 from .http11.protocol import H11Protocol
 from .http11.response import HTTP11Response
-from .http20.protocol import H2Protocol, MachineClass, WindowManagerClass
+from .http20.connection import new_protocol
+from .http20.protocol import MachineClass, WindowManagerClass
 from .http20.reference import H2Machine
 from .http20.response import HTTP20Response
-from .http20.window import STREAM_WINDOW, FlowControlManager
 from .transport.deadline import TimeoutLike
 from .transport.dial import TLSParameters
 from .transport.tls import H2, HTTP11, default_context
@@ -63,7 +63,7 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
         if origin.secure:
             tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
         super().__init__(origin, tls, timeout)
-        self._window_manager = window_manager or FlowControlManager
+        self._window_manager = window_manager
         self._state_machine = state_machine
 
     @property
@@ -75,11 +75,7 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
     def _make_protocol(self, alpn: str | None, next_stream_id: int) -> WireProtocol:
         if alpn != H2:
             return H11Protocol(next_stream_id=next_stream_id)
-        return H2Protocol(
-            self._state_machine(STREAM_WINDOW, False),
-            self._window_manager,
-            next_stream_id | 1,
-        )
+        return new_protocol(self._state_machine, self._window_manager, next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response | HTTP20Response:
         of_version = (

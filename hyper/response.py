@@ -136,9 +136,9 @@ class Response:
                 raise
             if not piece:
                 break
-            if limit is None and self._decoder is None and not buffer:
-                if self._at_end():
-                    return piece  # All in one piece: spare the copy.
+            whole = limit is None and self._decoder is None and not buffer
+            if whole and self._at_end():
+                return piece  # All in one piece: spare the copy.
             buffer += piece
         return self._take_buffered(limit)
 

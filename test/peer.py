@@ -38,13 +38,14 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from hyper import HTTP20Connection
+from hyper import HTTP11Connection, HTTP20Connection
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #: How long the client may take to say what it is expected to say, in seconds.
 PATIENCE = 10.0
 
 F = TypeVar("F", bound=Frame)
+C = TypeVar("C", HTTP11Connection, HTTP20Connection)
 
 
 class Frames:
@@ -100,30 +101,32 @@ def wire(*frames: Frame) -> bytes:
     return b"".join(frame.serialize() for frame in frames)
 
 
-class Peer(Frames):
-    """One listening socket, and the connection that was accepted last."""
+class Listener:
+    """One listening socket, the connections it accepted, and its clients."""
 
     def __init__(self) -> None:
-        super().__init__()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._listener.settimeout(PATIENCE)
         self._accepted: list[socket.socket] = []
-        self._clients: list[HTTP20Connection] = []
-        self._input = bytearray()
-        self.decoder = Decoder()
-        #: What the client said in its first SETTINGS.
-        self.client_settings: dict[int, int] = {}
-        #: Kinds of frames that ``want_...`` passes over.
-        self.ignore: tuple[type[Frame], ...] = (WindowUpdateFrame, SettingsFrame)
+        self._clients: list[HTTP11Connection | HTTP20Connection] = []
 
     @property
     def port(self) -> int:
         return self._listener.getsockname()[1]
 
-    def connection(self, **options: Any) -> HTTP20Connection:
+    @property
+    def connections(self) -> int:
+        return len(self._accepted)
+
+    @property
+    def sock(self) -> socket.socket:
+        """The connection that was accepted last."""
+        return self._accepted[-1]
+
+    def client(self, of: type[C], **options: Any) -> C:
         """Return a client of this peer, closed when the test ends."""
         options.setdefault("timeout", PATIENCE)
-        conn = HTTP20Connection("127.0.0.1", self.port, **options)
+        conn = of("127.0.0.1", self.port, **options)
         self._clients.append(conn)
         return conn
 
@@ -133,30 +136,12 @@ class Peer(Frames):
         for sock in [*self._accepted, self._listener]:
             sock.close()
 
-    # The connection.
-
-    @property
-    def sock(self) -> socket.socket:
-        return self._accepted[-1]
-
     def accept(self) -> None:
-        """Take the client's connection, and forget the one before."""
+        """Take the client's next connection."""
         sock, _ = self._listener.accept()
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._accepted.append(sock)
-        self._input.clear()
-        self.encoder = Encoder()
-        self.decoder = Decoder()
-
-    def greet(self, settings: dict[int, int] | None = None) -> None:
-        """Accept, read the preface and the first SETTINGS, and send our own."""
-        self.accept()
-        assert self._read(len(PREFACE)) == PREFACE
-        first = self.next_frame()
-        assert isinstance(first, SettingsFrame)
-        self.client_settings = dict(first.settings)
-        self.send_settings(settings or {})
 
     def send_bytes(self, data: bytes) -> None:
         self.sock.sendall(data)
@@ -171,6 +156,48 @@ class Peer(Frames):
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
         self.sock.close()
+
+    def want_eof(self) -> None:
+        """Read until the client has closed the connection."""
+        try:
+            while self.sock.recv(65536):
+                pass
+        except ConnectionResetError:
+            pass  # It closed with bytes of ours unread.
+
+
+class Peer(Listener, Frames):
+    """A server that is told frame by frame what to say."""
+
+    def __init__(self) -> None:
+        Listener.__init__(self)
+        Frames.__init__(self)
+        self._input = bytearray()
+        self.decoder = Decoder()
+        #: What the client said in its first SETTINGS.
+        self.client_settings: dict[int, int] = {}
+        #: Kinds of frames that ``want_...`` passes over.
+        self.ignore: tuple[type[Frame], ...] = (WindowUpdateFrame, SettingsFrame)
+
+    def connection(self, **options: Any) -> HTTP20Connection:
+        """Return a client of this peer, closed when the test ends."""
+        return self.client(HTTP20Connection, **options)
+
+    def accept(self) -> None:
+        """Take the client's connection, and forget the one before."""
+        super().accept()
+        self._input.clear()
+        self.encoder = Encoder()
+        self.decoder = Decoder()
+
+    def greet(self, settings: dict[int, int] | None = None) -> None:
+        """Accept, read the preface and the first SETTINGS, and send our own."""
+        self.accept()
+        assert self._read(len(PREFACE)) == PREFACE
+        first = self.next_frame()
+        assert isinstance(first, SettingsFrame)
+        self.client_settings = dict(first.settings)
+        self.send_settings(settings or {})
 
     # What the client said.
 
@@ -225,14 +252,6 @@ class Peer(Frames):
     def want_goaway(self) -> int:
         """Return the error code with which the client ends the connection."""
         return self.want(GoAwayFrame).error_code
-
-    def want_eof(self) -> None:
-        """Read until the client has closed the connection."""
-        try:
-            while self.sock.recv(65536):
-                pass
-        except ConnectionResetError:
-            pass  # It closed with bytes of ours unread.
 
     def want_nothing(self, conn: HTTP20Connection) -> None:
         """See that the client has nothing to say but the answer to a PING."""

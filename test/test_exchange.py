@@ -237,6 +237,17 @@ def test_a_declared_length_of_a_stream_is_sent_and_kept(peer):
     assert peer.want_body(stream_id) == b"abcd"
 
 
+def test_a_body_of_known_length_may_be_sent_as_if_it_were_not(peer):
+    conn = peer.connection()
+    headers = {"Transfer-Encoding": "chunked"}
+    stream_id = conn.request("POST", "/", b"body", headers)
+    peer.greet()
+    fields = peer.want_headers(stream_id)
+    assert b"content-length" not in fields
+    assert b"transfer-encoding" not in fields
+    assert peer.want_body(stream_id) == b"body"
+
+
 @pytest.mark.scenario(104)
 @pytest.mark.parametrize("pieces", [[b"abc"], [b"abc", b"def"]])
 def test_a_body_that_is_not_as_long_as_declared_is_cancelled(peer, pieces):
@@ -379,6 +390,32 @@ def test_headers_that_the_network_does_not_take_are_a_write_timeout(peer):
         fill()
     conn.close()
     assert upload.result() == 3
+
+
+@pytest.mark.parametrize("end", ["goaway", "rst"])
+def test_a_request_in_line_moves_on_when_the_connection_ends(peer, end):
+    conn, _ = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert conn.max_concurrent_streams == 1
+    waiting = background(conn.request, "POST", "/waiting", b"body")
+    wait_for(lambda: waiting.waits_in("wait_until"))
+    if end == "goaway":
+        peer.send_goaway(1)
+    else:
+        peer.die()
+    peer.greet()
+    stream_id = waiting.result()
+    assert peer.want_headers(stream_id)[b":path"] == b"/waiting"
+    finish(peer, conn, stream_id)
+
+
+def test_a_request_in_line_does_not_outlive_close(peer):
+    conn, _ = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert conn.max_concurrent_streams == 1
+    waiting = background(conn.request, "GET", "/")
+    wait_for(lambda: waiting.waits_in("wait_until"))
+    conn.close()
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        waiting.result()
 
 
 # Waiting for a response.

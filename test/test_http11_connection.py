@@ -53,7 +53,7 @@ def test_a_request_and_its_response(text_peer):
     assert b"X-Name: value" in head
     assert b"Content-Length: 4" in head
     assert text_peer.want_bytes(4) == b"body"
-    text_peer.send(b"HTTP/1.1 404 Nope\r\nContent-Length: 2\r\nA: b\r\n\r\nno")
+    text_peer.send_bytes(b"HTTP/1.1 404 Nope\r\nContent-Length: 2\r\nA: b\r\n\r\nno")
     response = conn.get_response(1)
     assert (response.status, response.reason) == (404, "Nope")
     assert response.version is HTTPVersion.http11
@@ -87,7 +87,7 @@ def test_chunks_are_given_as_they_came(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(
+    text_peer.send_bytes(
         OK + b"Transfer-Encoding: chunked\r\n\r\n"
         b"3\r\none\r\n5;ext\r\nthree\r\n0\r\nT: u\r\n\r\n"
     )
@@ -101,7 +101,7 @@ def test_a_body_may_end_with_the_connection(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(OK + b"\r\nall of it")
+    text_peer.send_bytes(OK + b"\r\nall of it")
     text_peer.hang_up()
     assert conn.get_response().read() == b"all of it"
     assert not conn.is_connected
@@ -116,7 +116,7 @@ def test_a_response_without_a_body_leaves_the_connection_usable(
     conn.request(method, "/")
     text_peer.accept()
     text_peer.want_head()
-    text_peer.send(b"HTTP/1.1 %d X\r\nContent-Length: 9\r\n\r\n" % status)
+    text_peer.send_bytes(b"HTTP/1.1 %d X\r\nContent-Length: 9\r\n\r\n" % status)
     assert conn.get_response().read() == b""
     conn.request("GET", "/next")
     assert text_peer.want_head()[0] == b"GET /next HTTP/1.1"
@@ -127,7 +127,7 @@ def test_interim_responses_are_kept_apart(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+    text_peer.send_bytes(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
     text_peer.respond(b"body")
     response = conn.get_response()
     assert response.status == 200
@@ -179,7 +179,7 @@ def test_a_connection_that_ended_while_idle_is_replaced_unnoticed(text_peer, end
     elif end == "rst":
         text_peer.die()
     else:
-        text_peer.send(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
+        text_peer.send_bytes(b"HTTP/1.1 408 Request Timeout\r\n\r\n")
     conn.request("POST", "/again", b"x")
     text_peer.accept()
     assert text_peer.want_head()[0] == b"POST /again HTTP/1.1"
@@ -204,7 +204,7 @@ def test_a_body_cut_short_raises(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(OK + b"Content-Length: 10\r\n\r\nabc")
+    text_peer.send_bytes(OK + b"Content-Length: 10\r\n\r\nabc")
     text_peer.hang_up()
     response = conn.get_response()
     with pytest.raises(IncompleteRead) as caught:
@@ -226,7 +226,7 @@ def test_a_response_that_is_none_is_an_error(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
+    text_peer.send_bytes(b"SSH-2.0-OpenSSH_9.2\r\n\r\n")
     with pytest.raises(InvalidResponseError):
         conn.get_response()
 
@@ -237,7 +237,7 @@ def test_an_early_refusal_stops_the_upload(text_peer):
     upload = background(conn.request, "POST", "/", b"x" * 50_000_000)
     text_peer.accept()
     text_peer.want_head()
-    text_peer.send(
+    text_peer.send_bytes(
         b"HTTP/1.1 413 Too Large\r\nContent-Length: 3\r\nConnection: close\r\n\r\nno!"
     )
     text_peer.hang_up()
@@ -250,7 +250,7 @@ def test_an_answer_is_read_even_from_a_server_that_has_hung_up(text_peer):
     conn = text_peer.connection()
     conn.connect()
     text_peer.accept()
-    text_peer.send(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+    text_peer.send_bytes(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
     text_peer.hang_up()
     # What came before the request answers no request: a new connection is made.
     conn.request("GET", "/")
@@ -264,7 +264,7 @@ def test_a_response_closed_early_takes_its_connection_along(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(OK + b"Content-Length: 10\r\n\r\nabc")
+    text_peer.send_bytes(OK + b"Content-Length: 10\r\n\r\nabc")
     with conn.get_response() as response:
         assert response.read(1) == b"a"
     text_peer.want_eof()
@@ -288,7 +288,7 @@ def test_a_reader_that_is_slow_makes_the_server_wait(text_peer):
     text_peer.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
     body = bytes(50_000_000)
     sending = background(
-        text_peer.send, OK + b"Content-Length: 50000000\r\n\r\n" + body
+        text_peer.send_bytes, OK + b"Content-Length: 50000000\r\n\r\n" + body
     )
     response = conn.get_response()
     for _ in range(100):
@@ -305,7 +305,7 @@ def test_a_request_waits_behind_a_response_that_nobody_reads(text_peer):
     text_peer.accept()
     body = bytes(30_000_000)
     sending = background(
-        text_peer.send, OK + b"Content-Length: 30000000\r\n\r\n" + body
+        text_peer.send_bytes, OK + b"Content-Length: 30000000\r\n\r\n" + body
     )
     response = conn.get_response()
     second = background(conn.request, "GET", "/second")
@@ -320,7 +320,7 @@ def test_a_thread_that_reads_is_woken_when_another_closes(text_peer):
     conn = text_peer.connection()
     conn.request("GET", "/")
     text_peer.accept()
-    text_peer.send(OK + b"Content-Length: 10\r\n\r\nabc")
+    text_peer.send_bytes(OK + b"Content-Length: 10\r\n\r\nabc")
     response = conn.get_response()
     reader = background(response.read)
     wait_for(lambda: reader.waits_in("wait_until"))

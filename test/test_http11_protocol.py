@@ -530,6 +530,8 @@ SHAPES = [
     # CONNECT that is refused; what happens if it is not is below
     Shape("CONNECT refused", b"HTTP/1.1 407 x\r\nContent-Length: 2\r\n\r\nhi", 407,
           body=b"hi", method=b"CONNECT", rows=(189,)),
+    Shape("CONNECT sent elsewhere", b"HTTP/1.1 300 x\r\nContent-Length: 2\r\n\r\nhi",
+          300, body=b"hi", method=b"CONNECT", rows=(189,)),
     # Connection
     *(
         Shape("connection " + repr(line)[1:],
@@ -1173,6 +1175,26 @@ def test_a_sized_body_is_handed_on_as_it_arrived() -> None:
     assert stream.ended
 
 
+@scenario(180)
+def test_a_chunk_that_is_too_long_is_an_error_as_soon_as_that_is_known() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol)
+    protocol.receive_data(CHUNKED + b"2\r\nhi\r")
+    assert stream.error is None
+    protocol.receive_data(b"x")
+    assert isinstance(stream.error, ChunkedDecodeError)
+
+
+@scenario(184)
+def test_a_body_without_length_is_known_to_be_the_last_before_it_ends() -> None:
+    protocol = H11Protocol()
+    start(protocol)
+    protocol.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert not protocol.accepting
+    assert EVERYONE in protocol.touched
+    assert not protocol.finished
+
+
 @scenario(161)
 def test_a_huge_length_reserves_nothing() -> None:
     protocol = H11Protocol()
@@ -1572,6 +1594,17 @@ def test_a_failed_connection_does_nothing_more() -> None:
     assert protocol.touched == set()
     with pytest.raises(LocalProtocolError, match="takes no further request"):
         protocol.open(request(), True)
+
+
+def test_an_idle_connection_that_breaks_fails_nobody() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol)
+    protocol.receive_data(EMPTY)
+    protocol.touched.clear()
+    protocol.fail(ConnectionLost("connection reset"))
+    assert stream.error is None
+    assert protocol.finished
+    assert protocol.touched == {EVERYONE}
 
 
 @scenario(216)

@@ -11,10 +11,13 @@ asked for from outside, and a state that never comes fails it.
 
 from __future__ import annotations
 
+import signal
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Generic, TypeVar
 
 #: Seconds after which what has not happened never will: far more than anything needs.
@@ -81,3 +84,33 @@ def wait_for(condition: Callable[[], object], timeout: float = PATIENCE) -> None
     while not condition():
         assert time.monotonic() < end, f"it did not become true in {timeout} s"
         pause.wait(0.001)
+
+
+class Interrupted(BaseException):
+    """What the signal handler of :func:`interruptions` raises, as Ctrl-C would."""
+
+
+@contextmanager
+def interruptions() -> Iterator[list[int]]:
+    """Let a signal raise in the main thread; yield a list that grows by each."""
+    seen: list[int] = []
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        seen.append(number)
+        raise Interrupted
+
+    before = signal.signal(signal.SIGUSR1, interrupt)
+    try:
+        yield seen
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+
+def interrupt_main_thread(seen: list[int]) -> None:
+    """Send the signal, and return when its handler has run.
+
+    :param seen: what :func:`interruptions` yielded.
+    """
+    before = len(seen)
+    signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
+    wait_for(lambda: len(seen) > before)

@@ -165,25 +165,6 @@ def tokens(values: list[bytes]) -> set[bytes]:
     return {part.strip(b" \t").lower() for v in values for part in v.split(b",")}
 
 
-#: Fields that may not be trailers (RFC 9110 6.5.1), by what they would tamper with.
-#: http.client's users merge trailers into headers, so these are dropped here.
-FORBIDDEN_TRAILERS = frozenset(
-    # Framing and the connection.
-    b"connection content-length keep-alive proxy-connection te trailer "
-    b"transfer-encoding upgrade "
-    # Routing and the modifiers of a request.
-    b"host expect max-forwards range if-match if-modified-since if-none-match if-range "
-    b"if-unmodified-since "
-    # Authentication and state.
-    b"authorization cookie proxy-authenticate proxy-authorization set-cookie "
-    b"www-authenticate "
-    # Control of the response.
-    b"age cache-control date expires location pragma retry-after vary warning "
-    # How to read the content.
-    b"content-encoding content-range content-type".split()
-)
-
-
 class Buffer:
     """Bytes received and not yet parsed.
 

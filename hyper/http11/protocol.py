@@ -53,8 +53,8 @@ from ..common.exceptions import (
 from ..common.protocol import CANCEL, EVERYONE, HTTPVersion, WireProtocol
 from ..common.request import Request
 from ..common.stream import Interim, Stream
+from ..common.validation import drop_forbidden_trailers
 from .grammar import (
-    FORBIDDEN_TRAILERS,
     Buffer,
     Head,
     check_codings,
@@ -422,11 +422,8 @@ class H11Protocol(WireProtocol):
             block = self._take_block(limits.max_trailer_bytes, "a trailer section")
             if block is None:
                 return False
-            self._stream.trailers = [
-                field
-                for field in parse_fields(block, limits.max_fields)
-                if field[0].lower() not in FORBIDDEN_TRAILERS
-            ]
+            fields = parse_fields(block, limits.max_fields)
+            self._stream.trailers = drop_forbidden_trailers(fields)
         self._end_response()
         return True
 

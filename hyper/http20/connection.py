@@ -21,6 +21,23 @@ from .response import HTTP20Response
 from .window import STREAM_WINDOW, FlowControlManager
 
 
+def new_protocol(
+    state_machine: MachineClass,
+    window_manager: WindowManagerClass | None,
+    next_stream_id: int,
+) -> H2Protocol:
+    """Return the Protocol of a new connection.
+
+    Ids of clients are odd (RFC 9113 section 5.1.1), and go on where the last
+    connection's ended: servers accept any first id, and users never see one twice.
+    """
+    return H2Protocol(
+        state_machine(STREAM_WINDOW, False),
+        window_manager or FlowControlManager,
+        next_stream_id | 1,
+    )
+
+
 class HTTP20Connection(Connection[HTTP20Response]):
     """A connection to one server over HTTP/2, shared by any number of threads.
 
@@ -82,7 +99,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
             tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
         super().__init__(origin, tls, timeout)
         self._force_proto = force_proto
-        self._window_manager = window_manager or FlowControlManager
+        self._window_manager = window_manager
         self._state_machine = state_machine
 
     def ping(
@@ -148,12 +165,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
                 f"{self.host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "
                 f"{alpn or 'neither'}"
             )
-        return H2Protocol(
-            self._state_machine(STREAM_WINDOW, False),
-            self._window_manager,
-            # Ids of clients are odd; they go on where the last connection ended.
-            next_stream_id | 1,
-        )
+        return new_protocol(self._state_machine, self._window_manager, next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP20Response:
         return HTTP20Response(
