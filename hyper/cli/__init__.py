@@ -1,1 +1,5 @@
+"""The ``hyper`` command."""
 
+from .main import main
+
+__all__ = ["main"]
