@@ -54,7 +54,7 @@ class Unset:
 
 UNSET = Unset()
 
-_R = TypeVar("_R", bound=Response)
+_R = TypeVar("_R", bound=Response, covariant=True)
 _Self = TypeVar("_Self", bound="Connection[Response]")
 
 

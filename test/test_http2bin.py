@@ -1102,6 +1102,10 @@ def test_a_malformed_request_is_refused_and_ends_the_connection(
     assert b"connection: close\r\n" in heard
 
 
+def test_a_client_that_speaks_tls_to_a_cleartext_port_is_refused_at_once(server):
+    assert say(server, b"\x16\x03\x01\x02\x00\x01").startswith(b"HTTP/1.1 400 ")
+
+
 @pytest.mark.parametrize(
     "chunks",
     [b"x\r\n", b"-1\r\n", b"\r\n", b"1\r\nab\r\n", b"0\r\nbad trailer\r\n\r\n"]

@@ -248,6 +248,9 @@ class Link:
                 if not piece:
                     break
                 first += piece
+            if first.startswith(b"\x16"):
+                # A TLS ClientHello has no line end to wait for: refuse it as a request.
+                first = b"TLS\r\n\r\n"
         if self._wire.alpn != "h2" and not first.startswith(PREFACE):
             return Http1(self._wire, self._service.handler, self._origin, first)
         return Http2(
