@@ -114,3 +114,15 @@ def interrupt_main_thread(seen: list[int]) -> None:
     before = len(seen)
     signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGUSR1)
     wait_for(lambda: len(seen) > before)
+
+
+def wait_until_main_thread_blocks() -> None:
+    """Return when the main thread has stood at one instruction for a while."""
+    seen: list[object] = []
+
+    def stands_still() -> bool:
+        frame = sys._current_frames()[threading.main_thread().ident or 0]
+        seen.append((frame.f_code, frame.f_lasti))
+        return len(seen) >= 20 and len(set(seen[-20:])) == 1
+
+    wait_for(stands_still)

@@ -93,7 +93,8 @@ def _measure(file: Readable) -> tuple[int | None, int | None]:
     """Return (position, bytes from there to the end) of a file; None if unknown."""
     try:
         start = file.tell()  # type: ignore[attr-defined]
-        end = file.seek(0, io.SEEK_END)  # type: ignore[attr-defined]
+        file.seek(0, io.SEEK_END)  # type: ignore[attr-defined]
+        end = file.tell()  # type: ignore[attr-defined]  # mmap.seek returns nothing
         file.seek(start)  # type: ignore[attr-defined]
     except (AttributeError, OSError):  # io.UnsupportedOperation is an OSError
         return None, None

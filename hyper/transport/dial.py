@@ -22,7 +22,7 @@ import ssl
 import threading
 from dataclasses import dataclass
 
-from ..common.exceptions import ConnectError, HyperError
+from ..common.exceptions import ConnectError, ConnectionLost, HyperError
 from ..common.target import Origin
 from .bufsocket import BufferedSocket
 from .deadline import Deadline
@@ -52,7 +52,8 @@ def open_connection(
     """Connect to ``origin`` and return the connection and what ALPN chose.
 
     :param tls: how to speak TLS; None for a cleartext connection.
-    :raises ConnectError: if no address could be connected to.
+    :raises ConnectError: if no address could be connected to, or the connection was
+        lost before TLS was established.
     :raises TLSError: if the handshake failed.
     :raises ConnectTimeout: if the deadline passed before TLS was established.
     """
@@ -66,6 +67,9 @@ def open_connection(
             wire.add_filter(layer, deadline, doing)
         except BaseException as error:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
+            if isinstance(error, ConnectionLost):  # Nothing was asked of the server.
+                where = f"{origin.host} port {origin.port}"
+                raise ConnectError(f"cannot connect to {where}: {error}") from error
             raise
     return wire, layer.alpn
 

@@ -62,10 +62,12 @@ class TLSFilter:
         self._server_hostname = server_hostname
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
+        if context.check_hostname and server_hostname is None:
+            raise TLSError("TLS cannot start: there is no host name to check")
         try:
             with _alpn_lock:
-                if alpn:
-                    context.set_alpn_protocols(list(alpn))
+                # An empty list too: another connection may have left its own.
+                context.set_alpn_protocols(list(alpn))
                 self._tls = context.wrap_bio(
                     self._incoming, self._outgoing, server_hostname=server_hostname
                 )
@@ -167,8 +169,9 @@ def init_context(
 ) -> ssl.SSLContext:
     """Return a context that verifies servers as hyper does by default.
 
-    TLS 1.2 or later, certificates and host names checked, no compression and no
-    renegotiation (RFC 9113 section 9.2), secrets logged to ``$SSLKEYLOGFILE`` if set.
+    TLS 1.2 or later, certificates and host names checked, the latter against the
+    subjectAltName only, no compression and no renegotiation (RFC 9113 section 9.2),
+    secrets logged to ``$SSLKEYLOGFILE`` if set.
 
     :param cert_path: a PEM file, or a directory made by ``c_rehash``, of the
         authorities to trust. None: those named by the environment variables
@@ -181,6 +184,7 @@ def init_context(
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.hostname_checks_common_name = False  # RFC 9110 section 4.3.4
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     _load_authorities(context, cert_path)
     if cert is not None:
