@@ -1102,8 +1102,8 @@ def test_a_malformed_request_is_refused_and_ends_the_connection(
     assert b"connection: close\r\n" in heard
 
 
-def test_a_client_that_speaks_tls_to_a_cleartext_port_is_refused_at_once(server):
-    assert say(server, b"\x16\x03\x01\x02\x00\x01").startswith(b"HTTP/1.1 400 ")
+def test_a_client_that_speaks_tls_to_a_cleartext_port_is_refused_at_once(in_clear):
+    assert say(in_clear, b"\x16\x03\x01\x02\x00\x01").startswith(b"HTTP/1.1 400 ")
 
 
 @pytest.mark.parametrize(
