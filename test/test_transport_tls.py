@@ -80,7 +80,7 @@ class Server:
 
 
 def shake_hands(layer, server):
-    """Carry bytes to and fro until there are no more."""
+    """Carry bytes both ways until there are no more."""
     plain = b""
     while data := layer.encrypt(b""):
         plain += layer.decrypt(server.take(data))
