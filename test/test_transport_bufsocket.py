@@ -771,6 +771,18 @@ class TestSpeaking:
             assert str(silent.wire.failure) == "the peer closed the connection"
         assert silent.wire.closed
 
+    def test_a_protocol_that_comes_after_the_end_is_told_of_it(self, silent):
+        silent.peer.sendall(b"a:last words\n")
+        silent.peer.close()
+        protocol = Lines()
+        for _ in range(2):  # the words, and then the end
+            with silent.wire:
+                pass
+        with silent.wire:
+            silent.wire.speak(protocol)
+        assert protocol.words["a"].popleft() == "last words"
+        assert str(protocol.failure) == "the peer closed the connection"
+
 
 class TestTheEnd:
     @pytest.mark.scenario(221)

@@ -253,6 +253,8 @@ class BufferedSocket:
         early, self._early = self._early, b""
         if early:
             protocol.receive_data(early)
+        if self._failure is not None:
+            protocol.fail(self._failure)  # It ended right after the handshake.
         self._send()
 
     def add_filter(self, layer: Filter, deadline: Deadline, doing: str) -> None:
