@@ -14,6 +14,7 @@ from .http20.connection import new_protocol
 from .http20.protocol import MachineClass, WindowManagerClass
 from .http20.reference import H2Machine
 from .http20.response import HTTP20Response
+from .http20.window import Windows
 from .transport.deadline import TimeoutLike
 from .transport.dial import TLSParameters
 from .transport.tls import H2, HTTP11, default_context
@@ -32,7 +33,7 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
     :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
         says https.
     :param window_manager: as for :class:`~hyper.HTTP20Connection`, as are
-        ``enable_push``, ``ssl_context`` and ``state_machine``.
+        ``enable_push``, ``ssl_context``, ``state_machine`` and ``windows``.
     :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
@@ -53,6 +54,7 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
         timeout: TimeoutLike = None,
         *,
         state_machine: MachineClass = H2Machine,
+        windows: Windows | None = None,
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
@@ -65,6 +67,7 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
         super().__init__(origin, tls, timeout)
         self._window_manager = window_manager
         self._state_machine = state_machine
+        self._windows = windows or Windows()
 
     @property
     def version(self) -> HTTPVersion:
@@ -75,7 +78,9 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
     def _make_protocol(self, alpn: str | None, next_stream_id: int) -> WireProtocol:
         if alpn != H2:
             return H11Protocol(next_stream_id=next_stream_id)
-        return new_protocol(self._state_machine, self._window_manager, next_stream_id)
+        return new_protocol(
+            self._state_machine, self._window_manager, self._windows, next_stream_id
+        )
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response | HTTP20Response:
         of_version = (

@@ -419,6 +419,7 @@ class Connection(Generic[_R]):
         if length == 0:
             return
         meter = Meter(length)
+        exchange.stream.sending = True
         try:
             for piece in exchange.body:
                 last = meter.add(len(piece))
@@ -432,6 +433,8 @@ class Connection(Generic[_R]):
             with exchange.line.socket:
                 exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
             raise
+        finally:
+            exchange.stream.sending = False
 
     def _send_piece(self, exchange: Exchange, piece: bytes, last: bool) -> bool:
         """Send some of the body; return False if the server wants no more of it."""

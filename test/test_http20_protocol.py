@@ -30,18 +30,21 @@ from hyper.common.request import Request
 from hyper.http20.protocol import (
     LARGEST_FRAME,
     MAX_INTERIM,
+    MAX_UNREAD_WHILE_SENDING,
     STREAMS_BEFORE_SETTINGS,
     H2Protocol,
     header_section,
 )
 from hyper.http20.reference import H2Machine
 from hyper.http20.window import (
-    CONNECTION_WINDOW,
+    AutoFlowControlManager,
     BaseFlowControlManager,
     FlowControlManager,
+    Windows,
 )
 
 WINDOW = 100_000
+CONNECTION_WINDOW = Windows().connection
 
 
 def make_request(method=b"GET", headers=(), body_length=0):
@@ -622,6 +625,136 @@ def test_window_managers_are_told_the_size_of_the_document(server):
     )
     protocol.consumed(stream, 5)
     assert seen == [(5, None), (5, 10)], "the connection's, and the stream's"
+
+
+# Windows that grow.
+
+
+def probing(protocol, server, received):
+    """Let so much of a response arrive; return the PINGs that this sent."""
+    while received:
+        piece = min(received, 16384)
+        protocol.receive_data(wire(server.data(1, bytes(piece))))
+        received -= piece
+    return of(PingFrame, sent(protocol))
+
+
+@pytest.fixture
+def growing(server):
+    """A protocol with one download under way, its window 100,000 bytes."""
+    windows = Windows(stream=WINDOW, max_stream=4 * WINDOW, total=6 * WINDOW)
+    protocol = H2Protocol(H2Machine(WINDOW), AutoFlowControlManager, windows=windows)
+    protocol.stream = open_stream(protocol)
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    return protocol
+
+
+def read_all(protocol):
+    """Do as a user who reads all there is; return the credit that this gives."""
+    amount, protocol.stream.buffered = protocol.stream.buffered, 0
+    protocol.consumed(protocol.stream, amount)
+    updates = of(WindowUpdateFrame, sent(protocol))
+    return sum(u.window_increment for u in updates if u.stream_id == 1)
+
+
+def test_a_short_response_is_not_measured(growing, server):
+    assert probing(growing, server, WINDOW // 2 - 1) == []
+
+
+def test_a_window_that_holds_its_stream_up_grows(growing, server):
+    (ping,) = probing(growing, server, WINDOW // 2)
+    assert probing(growing, server, WINDOW // 2) == [], "one at a time"
+    assert read_all(growing) == WINDOW
+    growing.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
+    assert probing(growing, server, WINDOW // 2)
+    assert read_all(growing) == 2 * WINDOW - WINDOW // 2
+
+
+def fill_a_round_trip(protocol, server, ping, received):
+    """Let so much arrive and be read before the PING is answered."""
+    while received > 0:
+        protocol.receive_data(wire(server.data(1, bytes(10_000))))
+        read_all(protocol)
+        received -= 10_000
+    protocol.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
+
+
+def test_a_window_grows_no_further_than_its_limit(growing, server):
+    for _ in range(2):  # to twice its size, and to four times
+        (ping,) = probing(growing, server, WINDOW // 2)
+        fill_a_round_trip(growing, server, ping, 3 * WINDOW)
+    assert probing(growing, server, WINDOW // 2) == [], "there is nothing to find out"
+
+
+def test_a_window_that_holds_nobody_up_is_soon_left_alone(growing, server):
+    for _ in range(3):
+        (ping,) = probing(growing, server, WINDOW // 2)
+        read_all(growing)
+        fill_a_round_trip(growing, server, ping, 10_000)
+    assert probing(growing, server, WINDOW // 2) == []
+
+
+def test_windows_together_grow_no_further_than_their_limit(server):
+    windows = Windows(stream=WINDOW, max_stream=4 * WINDOW, total=4 * WINDOW)
+    protocol = H2Protocol(H2Machine(WINDOW), AutoFlowControlManager, windows=windows)
+    protocol.stream = open_stream(protocol)
+    others = [open_stream(protocol) for _ in range(3)]
+    greet(protocol, server)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    (ping,) = probing(protocol, server, WINDOW // 2)
+    probing(protocol, server, WINDOW // 2)
+    protocol.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
+    assert read_all(protocol) == WINDOW
+    assert len(others) == 3
+
+
+# A server that answers while it is still being asked.
+
+
+@pytest.mark.scenario(103)
+def test_while_a_call_sends_its_own_stream_gets_credit_on_receipt(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    stream.sending = True
+    protocol.receive_data(wire(server.headers(1, 200)))
+    given = 0
+    for _ in range(20):
+        protocol.receive_data(wire(server.data(1, bytes(16000))))
+        given += sum(f.window_increment for f in sent(protocol) if f.stream_id == 1)
+    assert given >= 320_000 - WINDOW
+    protocol.consumed(stream, 320_000)
+    assert of(WindowUpdateFrame, sent(protocol)) == [], "it was given already"
+
+
+def test_what_came_before_the_call_began_to_send_gets_credit_too(protocol, server):
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(wire(server.headers(1, 200)))
+    for _ in range(6):
+        protocol.receive_data(wire(server.data(1, bytes(16000))))
+    assert of(WindowUpdateFrame, sent(protocol)) == []
+    stream.sending = True
+    protocol.sendable(stream)
+    (update,) = of(WindowUpdateFrame, sent(protocol))
+    assert (update.stream_id, update.window_increment) == (1, 96000)
+
+
+def test_what_comes_while_a_call_sends_is_bounded(server):
+    protocol = H2Protocol(H2Machine(2**26), FlowControlManager)
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    stream.sending = True
+    protocol.receive_data(wire(server.headers(1, 200)))
+    frame = wire(server.data(1, bytes(16384)))
+    for _ in range(MAX_UNREAD_WHILE_SENDING // 16384):
+        protocol.receive_data(frame)
+        sent(protocol)
+    assert stream.error is None
+    protocol.receive_data(frame)
+    assert isinstance(stream.error, LocalProtocolError)
+    assert "another thread" in str(stream.error)
+    assert [f.error_code for f in of(RstStreamFrame, sent(protocol))] == [CANCEL]
 
 
 # PING.

@@ -4,8 +4,10 @@ import pytest
 
 from hyper.http20.window import (
     LARGEST_WINDOW,
+    AutoFlowControlManager,
     BaseFlowControlManager,
     FlowControlManager,
+    Windows,
 )
 
 
@@ -62,3 +64,36 @@ def test_no_wish_opens_a_window_further_than_the_protocol_allows(wish, given):
             return wish
 
     assert Greedy(1000).credit(10) == given
+
+
+def test_the_default_fills_a_window_up_when_half_of_it_is_used():
+    manager = AutoFlowControlManager(1000)
+    assert manager.credit(499) == 0
+    assert manager.blocked() == 499
+    assert manager.credit(1) == 500
+    assert manager.window_size == 1000
+
+
+@pytest.mark.parametrize(
+    ("received", "at_most", "growth"),
+    [(499, 9000, 0), (500, 9000, 1000), (5000, 1500, 500), (5000, 900, 0)],
+)
+def test_the_default_grows_where_half_of_the_window_came_in_a_round_trip(
+    received, at_most, growth
+):
+    assert AutoFlowControlManager(1000).growth(received, at_most) == growth
+
+
+@pytest.mark.parametrize(
+    "sizes",
+    [
+        {"stream": 0},
+        {"max_stream": 2**31},
+        {"connection": 65534},
+        {"stream": 20 * 1024 * 1024},
+        {"total": 1024},
+    ],
+)
+def test_windows_that_cannot_be_are_an_error(sizes):
+    with pytest.raises(ValueError):
+        Windows(**sizes)

@@ -6,7 +6,7 @@ import zlib
 
 import pytest
 from h2.errors import ErrorCodes
-from hyperframe.frame import SettingsFrame, WindowUpdateFrame
+from hyperframe.frame import PingFrame, SettingsFrame, WindowUpdateFrame
 from threads import background, wait_for
 
 from hyper import (
@@ -176,7 +176,7 @@ def test_a_response_has_no_descriptor(respond):
 def test_what_is_read_gives_the_peer_credit(peer, respond):
     response = respond([], *[bytes(16000)] * 60, end=False)
     assert len(response.read(960_000)) == 960_000
-    peer.ignore = (SettingsFrame,)
+    peer.ignore = (SettingsFrame, PingFrame)
     assert peer.want(WindowUpdateFrame).stream_id == 1
 
 

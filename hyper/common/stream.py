@@ -57,6 +57,8 @@ class Stream:
     ended: bool = False
     #: The request is complete: this side will send nothing more.
     sent: bool = False
+    #: A call is busy sending the body, so that it cannot read the response meanwhile.
+    sending: bool = False
     #: Why the exchange failed. What ``chunks`` holds came before the failure.
     error: HyperError | None = None
 

@@ -18,12 +18,13 @@ from ..transport.tls import H2, HTTP11, default_context
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
 from .response import HTTP20Response
-from .window import STREAM_WINDOW, FlowControlManager
+from .window import AutoFlowControlManager, Windows
 
 
 def new_protocol(
     state_machine: MachineClass,
     window_manager: WindowManagerClass | None,
+    windows: Windows,
     next_stream_id: int,
 ) -> H2Protocol:
     """Return the Protocol of a new connection.
@@ -32,9 +33,10 @@ def new_protocol(
     connection's ended: servers accept any first id, and users never see one twice.
     """
     return H2Protocol(
-        state_machine(STREAM_WINDOW, False),
-        window_manager or FlowControlManager,
+        state_machine(windows.stream, False),
+        window_manager or AutoFlowControlManager,
         next_stream_id | 1,
+        windows=windows,
     )
 
 
@@ -67,6 +69,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
     :param state_machine: the HTTP/2 state machine: a class with the interface of
         :class:`h2.connection.H2Connection`, called with the window size of streams and
         whether push is allowed.
+    :param windows: the sizes of the flow-control windows, and what they may grow to.
     :raises LocalProtocolError: if ``host`` names no server.
     """
 
@@ -87,6 +90,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
         timeout: TimeoutLike = None,
         *,
         state_machine: MachineClass = H2Machine,
+        windows: Windows | None = None,
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
@@ -101,6 +105,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
         self._force_proto = force_proto
         self._window_manager = window_manager
         self._state_machine = state_machine
+        self._windows = windows or Windows()
 
     def ping(
         self,
@@ -165,7 +170,9 @@ class HTTP20Connection(Connection[HTTP20Response]):
                 f"{self.host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "
                 f"{alpn or 'neither'}"
             )
-        return new_protocol(self._state_machine, self._window_manager, next_stream_id)
+        return new_protocol(
+            self._state_machine, self._window_manager, self._windows, next_stream_id
+        )
 
     def _make_response(self, exchange: Exchange) -> HTTP20Response:
         return HTTP20Response(

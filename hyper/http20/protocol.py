@@ -9,7 +9,9 @@ or longer than it said ends in an error of its stream.
 
 Flow control: the connection's window is opened on receipt, a stream's when the user
 has consumed (RFC 9113 section 5.2.2). Memory is bounded by streams times window, and a
-slow reader holds up nobody else.
+slow reader holds up nobody else. There is one exception: while a call sends a body it
+cannot read, so the window of its own stream is opened on receipt as well, or a server
+that echoes what it gets would stop, and the upload with it.
 
 Everything here is guarded by the lock of the BufferedSocket that holds the Protocol.
 """
@@ -58,7 +60,7 @@ from ..common.validation import (
     drop_forbidden_trailers,
     strip_values,
 )
-from .window import CONNECTION_WINDOW, BaseFlowControlManager
+from .window import AutoFlowControlManager, BaseFlowControlManager, Windows
 
 #: RFC 9113 section 5.1.1.
 HIGHEST_STREAM_ID = 2**31 - 1
@@ -70,6 +72,14 @@ MAX_INTERIM = 8
 MAX_INTERIM_BYTES = 65536
 #: The largest DATA frame to send. nginx allows 16 MiB, but others have to get between.
 LARGEST_FRAME = 65536
+#: How much of a response may come while its request is still being sent.
+MAX_UNREAD_WHILE_SENDING = 64 * 1024 * 1024
+#: The part of its window that a stream has to receive before its round trips are
+#: measured: short responses are not worth a PING.
+PROBE_AFTER = 2
+#: How many round trips in a row may leave the window as it is before the measuring
+#: ends: servers take exception to clients that PING without end.
+PROBES_IN_VAIN = 3
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
@@ -130,6 +140,11 @@ class _Exchange:
     expected: int | None = None
     received: int = 0
     interim_bytes: int = 0
+    #: Credit given for bytes that nobody has consumed yet.
+    advanced: int = 0
+    #: What ``received`` was when the round trip now measured began.
+    received_before: int = 0
+    probes_in_vain: int = 0
 
 
 class H2Protocol:
@@ -139,6 +154,7 @@ class H2Protocol:
     :param next_stream_id: the id of the first request, odd.
     :param window_manager: the class that manages the windows.
     :param highest_stream_id: the last id that may be used; lower only in tests.
+    :param windows: the sizes of the windows.
     """
 
     version = HTTPVersion.http20
@@ -146,9 +162,10 @@ class H2Protocol:
     def __init__(
         self,
         machine: Machine,
-        window_manager: WindowManagerClass,
+        window_manager: WindowManagerClass = AutoFlowControlManager,
         next_stream_id: int = 1,
         highest_stream_id: int = HIGHEST_STREAM_ID,
+        windows: Windows | None = None,
     ) -> None:
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
@@ -165,10 +182,13 @@ class H2Protocol:
         self._ping_count = 0
         self._goaway: ConnectionTerminated | None = None
         self._closing = False
+        self._windows = windows or Windows()
+        self._probe: Ping | None = None  # measures a round trip
         machine.initiate_connection()
-        self._window = window_manager(CONNECTION_WINDOW)
-        # RFC 9113 section 6.9.2: the connection's window begins at 65,535 bytes.
-        machine.increment_flow_control_window(CONNECTION_WINDOW - 65535)
+        size = self._windows.connection
+        self._window = window_manager(size)
+        if size > 65535:  # RFC 9113 section 6.9.2: where it begins.
+            machine.increment_flow_control_window(size - 65535)
 
     # What the BufferedSocket asks.
 
@@ -278,8 +298,11 @@ class H2Protocol:
         return stream
 
     def sendable(self, stream: Stream) -> int:
-        if stream.stream_id not in self._exchanges:
+        exchange = self._exchanges.get(stream.stream_id)
+        if exchange is None:
             return 0
+        if stream.sending:
+            self._advance(exchange)
         window = self.machine.local_flow_control_window(stream.stream_id)
         if window <= 0:  # SETTINGS can make it negative (RFC 9113 section 6.9.2).
             self._blocked.add(stream)
@@ -297,9 +320,16 @@ class H2Protocol:
         exchange = self._exchanges.get(stream.stream_id)
         if exchange is None or stream.over:
             return
+        paid = min(amount, exchange.advanced)
+        exchange.advanced -= paid
+        if amount > paid:
+            self._credit_stream(exchange, amount - paid)
+
+    def _credit_stream(self, exchange: _Exchange, amount: int) -> None:
         increment = exchange.window.credit(amount)
         if increment:
-            self.machine.increment_flow_control_window(increment, stream.stream_id)
+            stream_id = exchange.stream.stream_id
+            self.machine.increment_flow_control_window(increment, stream_id)
 
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
         if stream.stream_id not in self._exchanges:
@@ -389,8 +419,68 @@ class H2Protocol:
                 exchange, f"the body is longer than its {exchange.expected} bytes"
             )
             return
-        exchange.stream.chunks.append(data)
-        exchange.stream.buffered += len(data)
+        stream = exchange.stream
+        stream.chunks.append(data)
+        stream.buffered += len(data)
+        if event.stream_ended is None:
+            if stream.sending:
+                self._advance(exchange)
+            self._measure(exchange)
+
+    def _advance(self, exchange: _Exchange) -> None:
+        """Give credit for what is not consumed yet: its consumer is busy sending."""
+        amount = exchange.stream.buffered - exchange.advanced
+        if amount <= 0 or exchange.stream.over:
+            return
+        if exchange.stream.buffered > MAX_UNREAD_WHILE_SENDING:
+            self.reset(
+                exchange.stream,
+                LocalProtocolError(
+                    f"stream {exchange.stream.stream_id}: more than "
+                    f"{MAX_UNREAD_WHILE_SENDING} bytes of the response came while the "
+                    f"request was still being sent; read it from another thread"
+                ),
+                CANCEL,
+            )
+            return
+        exchange.advanced += amount
+        self._credit_stream(exchange, amount)
+
+    def _measure(self, exchange: _Exchange) -> None:
+        """Begin to measure a round trip, if this stream's window might be too small."""
+        window = exchange.window
+        if (
+            self._probe is None
+            and isinstance(window, AutoFlowControlManager)
+            and exchange.probes_in_vain < PROBES_IN_VAIN
+            and window.target < self._windows.max_stream
+            and exchange.received * PROBE_AFTER >= window.initial_window_size
+        ):
+            for other in self._exchanges.values():
+                other.received_before = other.received
+            self._probe = self.ping()
+
+    def _take_round_trip(self) -> None:
+        """Let the windows grow that held their streams up in the round trip."""
+        windows = [exchange.window for exchange in self._exchanges.values()]
+        spare = self._windows.total - sum(
+            window.target
+            for window in windows
+            if isinstance(window, AutoFlowControlManager)
+        )
+        for exchange in self._exchanges.values():
+            window = exchange.window
+            received = exchange.received - exchange.received_before
+            if not received or not isinstance(window, AutoFlowControlManager):
+                continue
+            growth = window.growth(received, self._windows.max_stream)
+            growth = min(growth, max(0, spare))
+            if growth:
+                spare -= growth
+                window.target += growth
+                exchange.probes_in_vain = 0
+            else:
+                exchange.probes_in_vain += 1
 
     def _credit_connection(self, length: int) -> None:
         if length:
@@ -466,6 +556,9 @@ class H2Protocol:
         if ping is not None:
             ping.answered = True
             self.touched.add(ping)
+            if ping is self._probe:
+                self._probe = None
+                self._take_round_trip()
 
     def _refuse(self, exchange: _Exchange, fault: str) -> None:
         """Reset a stream for what the server did on it."""

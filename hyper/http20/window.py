@@ -10,16 +10,52 @@ the user has read the frame. So what is held in memory is bounded by the streams
 windows, and a reader that is slow holds up its own stream and no other.
 
 Managers are called under the connection's lock: they must not block.
+
+The window limits the rate: a sender may have one window of bytes on the way, so it
+sends at most a window per round trip. :class:`AutoFlowControlManager`, the default,
+finds out whether that is what holds a download up. While one is under way the
+connection sends a PING now and then, and tells the manager how much came until its
+answer: the bytes of one round trip, measured without a clock. If they were a good part
+of the window, the window is doubled. It is never made smaller: what was announced
+cannot be taken back.
 """
 
 from __future__ import annotations
 
-#: What a connection announces as the window of each new stream.
-STREAM_WINDOW = 1024 * 1024
-#: The window of the connection as a whole.
-CONNECTION_WINDOW = 16 * 1024 * 1024
+from dataclasses import dataclass
+
 #: RFC 9113 section 6.9.1.
 LARGEST_WINDOW = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """How large the windows of a connection are and may become, all in bytes.
+
+    :param stream: what is announced as the window of each new stream.
+    :param max_stream: what the window of one stream may grow to.
+    :param connection: the window of the connection as a whole. It is opened as data
+        arrives, so it only limits what is on the way.
+    :param total: what the windows of all streams together may grow to. It bounds the
+        memory that responses take which nobody reads.
+    :raises ValueError: if a window is not between 1 and 2**31 - 1, or a limit is
+        smaller than what it limits.
+    """
+
+    stream: int = 1024 * 1024
+    max_stream: int = 16 * 1024 * 1024
+    connection: int = 16 * 1024 * 1024
+    total: int = 64 * 1024 * 1024
+
+    def __post_init__(self) -> None:
+        for size in (self.stream, self.max_stream, self.connection):
+            if not 1 <= size <= LARGEST_WINDOW:
+                raise ValueError(f"a window has 1 to 2**31 - 1 bytes, not {size}")
+        if self.connection < 65535:
+            # RFC 9113 section 6.9.2: it cannot be made smaller than it begins.
+            raise ValueError("the connection's window has at least 65535 bytes")
+        if not self.stream <= self.max_stream <= self.total:
+            raise ValueError("it has to be that stream <= max_stream <= total")
 
 
 class BaseFlowControlManager:
@@ -70,7 +106,7 @@ class BaseFlowControlManager:
 
 
 class FlowControlManager(BaseFlowControlManager):
-    """The default: fill the window up when less than a quarter of it is left."""
+    """Fills the window up when less than a quarter of it is left."""
 
     def increase_window_size(self, frame_size: int) -> int:
         left = self.window_size - frame_size
@@ -80,3 +116,37 @@ class FlowControlManager(BaseFlowControlManager):
 
     def blocked(self) -> int:
         return self.initial_window_size - self.window_size
+
+
+class AutoFlowControlManager(BaseFlowControlManager):
+    """The default: opens the window when half of it is used, and makes it grow.
+
+    :ivar target: the size to which the window is filled up, in bytes.
+    """
+
+    def __init__(
+        self, initial_window_size: int, document_size: int | None = None
+    ) -> None:
+        super().__init__(initial_window_size, document_size)
+        self.target = initial_window_size
+
+    def increase_window_size(self, frame_size: int) -> int:
+        left = self.window_size - frame_size
+        return self.target - left if left <= self.target // 2 else 0
+
+    def blocked(self) -> int:
+        return self.target - self.window_size
+
+    def growth(self, received: int, at_most: int) -> int:
+        """Return by how many bytes the target should grow, given one round trip.
+
+        The window holds the sender up if it could send half of it in a round trip: the
+        other half is what it needs until our updates, which are sent for halves,
+        arrive.
+
+        :param received: how many bytes came during the round trip.
+        :param at_most: the largest target.
+        """
+        if 2 * received < self.target:
+            return 0
+        return max(0, min(2 * self.target, at_most) - self.target)
