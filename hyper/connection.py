@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from .common.protocol import HTTPVersion, WireProtocol
 from .common.target import parse_host
-from .exchange import Connection, Exchange
+from .exchange import Exchange
 from .http11.protocol import H11Protocol
 from .http11.response import HTTP11Response
 from .http20.connection import new_protocol
@@ -18,6 +18,7 @@ from .http20.window import Windows
 from .transport.deadline import TimeoutLike
 from .transport.dial import TLSParameters
 from .transport.tls import H2, HTTP11, default_context
+from .verbs import Connection
 
 
 class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):

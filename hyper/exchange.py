@@ -17,11 +17,12 @@ BufferedSocket's own. Then ``_mutex``, held for a few instructions.
 from __future__ import annotations
 
 import weakref
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, TypeVar
 
-from .common.body import Body, BodyLike, Meter
+from .common.body import Body, Meter
 from .common.exceptions import (
     ConnectionLost,
     HyperError,
@@ -29,11 +30,10 @@ from .common.exceptions import (
     RequestNotProcessed,
     Timeout,
 )
-from .common.protocol import CANCEL, NO_ERROR, WireProtocol
+from .common.protocol import CANCEL, HEADS, NO_ERROR, WireProtocol
 from .common.request import Request
 from .common.stream import Stream
-from .common.target import Origin, authority, request_target
-from .common.validation import Headers, fields, method, split_request
+from .common.target import Origin, authority
 from .response import Line, Response
 from .transport import dial
 from .transport.bufsocket import BufferedSocket
@@ -44,8 +44,12 @@ from .transport.deadline import Timeout as Limits
 MAX_DIALS = 4
 #: Bytes of one upload that may wait for the kernel: enough to keep it busy.
 MAX_QUEUED = 65536
-#: Methods whose requests have a Content-Length even if it is 0 (RFC 9110 section 8.6).
-_WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+#: How long to wait for 100 Continue, in seconds: curl's figure.
+CONTINUE_PATIENCE = 1.0
+
+
+#: What is told how much of a body was sent, and how much there is if that is known.
+Progress = Callable[[int, "int | None"], None]
 
 
 class Unset:
@@ -54,8 +58,8 @@ class Unset:
 
 UNSET = Unset()
 
-_R = TypeVar("_R", bound=Response, covariant=True)
-_Self = TypeVar("_Self", bound="Connection[Response]")
+R = TypeVar("R", bound=Response, covariant=True)
+_Self = TypeVar("_Self", bound="Exchanger[Response]")
 
 
 @dataclass(slots=True, eq=False)
@@ -73,6 +77,11 @@ class Exchange:
     #: The id that the user knows it by; 0 until it is sent. A retry keeps it.
     stream_id: int = 0
     retried: bool = False
+    #: Told (bytes sent, bytes in all or None) after each piece of the body.
+    progress: Progress | None = None
+    #: Whether the request ends when the body that is being sent does.
+    final: bool = True
+    meter: Meter = field(default_factory=lambda: Meter(None))
     #: Where it was sent, and how much had been queued there before.
     _sent: tuple[Line, Stream, int] | None = None
 
@@ -101,8 +110,8 @@ class Exchange:
         self.stream_id = self.stream_id or stream.stream_id
 
 
-class Connection(Generic[_R]):
-    """A connection to one origin, shared by any number of threads.
+class Exchanger(Generic[R]):
+    """Whole exchanges with one origin, from any number of threads.
 
     Every method may be called from any thread at any time.
 
@@ -125,6 +134,7 @@ class Connection(Generic[_R]):
         self._line: Line | None = None  # where new requests go
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()  # all that are in use
         self._exchanges: dict[int, Exchange] = {}  # sent, and no response asked for yet
+        self._unfinished: dict[int, Exchange] = {}  # more of the request is to be sent
         self._next_stream_id = 1
         self._closings = 0
 
@@ -166,84 +176,6 @@ class Connection(Generic[_R]):
         line = self._line
         return 0 if line is None else line.protocol.open_streams
 
-    def connect(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
-        """Connect, if there is no usable connection. Requests do so by themselves.
-
-        :param timeout: as for :meth:`request`; its ``connect`` limit counts.
-        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
-        """
-        self._get_line(self._deadlines(timeout), self._closings)
-
-    def request(
-        self,
-        method: str | bytes,
-        url: str | bytes,
-        body: BodyLike = None,
-        headers: Headers | None = None,
-        *,
-        data: BodyLike = None,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> int:
-        """Send a request, and return its id at once: the response comes later.
-
-        Waits while the server allows no more requests at a time, while the network
-        takes the body, and for nothing else.
-
-        :param method: a token such as ``GET``, sent as given.
-        :param url: the path with or without a query. Of an absolute URL only these are
-            used.
-        :param body: str (sent as UTF-8), bytes, a binary file or anything with
-            ``read``, an iterable of bytes, or None. ``data`` is another name for it.
-        :param headers: a mapping, pairs, or an ``HTTPHeaderMap``. Content-Length is
-            added where the size is known; Host (``:authority``) may be overridden.
-        :param timeout: the limits of this exchange in seconds: a number, a pair
-            (connect, read), a :class:`hyper.Timeout`, or None for no limit. If it is
-            not given, the connection's.
-        :returns: the id to give to :meth:`get_response`.
-        :raises LocalProtocolError: if HTTP does not allow such a request.
-        :raises TypeError: if an argument is of the wrong type.
-        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
-        :raises WriteTimeout, PoolTimeout: if the server did not take it in time.
-
-        Errors in the arguments are raised before anything is sent. An exception that
-        comes out of ``body`` cancels the request and is passed on.
-        """
-        if body is not None and data is not None:
-            raise TypeError("body and data are two names of one argument")
-        sent_body = Body.of(data if body is None else body)
-        request = self._prepare(method, url, sent_body, headers)
-        exchange = Exchange(
-            request, sent_body, self._deadlines(timeout), self._closings
-        )
-        self._send(exchange)
-        with self._mutex:
-            self._exchanges[exchange.stream_id] = exchange
-        return exchange.stream_id
-
-    def get_response(self, stream_id: int | None = None) -> _R:
-        """Wait for the response to a request, and return it when its head is there.
-
-        :param stream_id: what :meth:`request` returned. None: the oldest request whose
-            response nobody has asked for.
-        :raises LocalProtocolError: if there is no such request.
-        :raises ReadTimeout: if no response came in time; the request is cancelled.
-        :raises HyperError: why there is no response. ``retry_safe`` tells whether the
-            server can have acted on the request.
-        """
-        exchange = self._claim(stream_id)
-        while True:
-            error = self._wait_for_head(exchange)
-            if error is None:
-                return self._make_response(exchange)
-            if not self._may_send_again(exchange, error):
-                raise self._explain(exchange, error)
-            exchange.retried = True
-            self._send(exchange)
-
-    def getresponse(self, stream_id: int | None = None) -> _R:
-        """Do as :meth:`get_response`: http.client's name for it."""
-        return self.get_response(stream_id)
-
     def close(self) -> None:
         """Close the connection. Idempotent; a later request connects anew.
 
@@ -255,6 +187,7 @@ class Connection(Generic[_R]):
             lines = list(self._lines)
             self._line = None
             self._exchanges.clear()
+            self._unfinished.clear()
         error = ConnectionLost("the connection was closed by this side")
         for line in lines:
             with line.socket as wire:
@@ -270,7 +203,7 @@ class Connection(Generic[_R]):
         """
         raise NotImplementedError
 
-    def _make_response(self, exchange: Exchange) -> _R:
+    def _make_response(self, exchange: Exchange) -> R:
         """Return the response of an exchange whose head has come."""
         raise NotImplementedError
 
@@ -280,46 +213,13 @@ class Connection(Generic[_R]):
         limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
         return limits.start()
 
-    def _prepare(
-        self,
-        verb: str | bytes,
-        url: str | bytes,
-        body: Body,
-        headers: Headers | None,
-    ) -> Request:
-        """Check all that the user gave, and return what is to be sent."""
-        name = method(verb)
-        given = split_request(fields(headers))
-        length = body.length
-        if given.content_length is not None:
-            if length is not None and length != given.content_length:
-                raise LocalProtocolError(
-                    f"the body has {length} bytes, but its Content-Length says "
-                    f"{given.content_length}"
-                )
-            length = given.content_length
-        elif given.chunked:
-            length = None
-        sent = given.rest
-        if length is not None and (
-            length or given.content_length is not None or name in _WITH_CONTENT
-        ):
-            sent = sent + [(b"Content-Length", b"%d" % length)]
-        return Request(
-            name,
-            self._origin.scheme.encode("ascii"),
-            given.host or self._authority,
-            request_target(url),
-            sent,
-            length,
-        )
-
     def _send(self, exchange: Exchange) -> None:
         """Send the request, on a new connection where the present one is done for."""
         for attempt in range(MAX_DIALS):
             line = self._get_line(exchange.deadlines, exchange.closings)
             if self._open(exchange, line):
-                self._upload(exchange)
+                if exchange.request.body_length != 0 and self._is_wanted(exchange):
+                    self._upload(exchange, exchange.body)
                 return
             failure = line.socket.failure
             if attempt and failure and not isinstance(failure, ConnectionLost):
@@ -373,6 +273,7 @@ class Connection(Generic[_R]):
             end_stream = exchange.request.body_length == 0
             stream = protocol.open(exchange.request, end_stream)
             exchange.sent(line, stream, queued_before)
+            exchange.meter = Meter(exchange.request.body_length)
             with self._mutex:
                 self._next_stream_id = max(
                     self._next_stream_id, protocol.next_stream_id
@@ -413,28 +314,59 @@ class Connection(Generic[_R]):
                 protocol.touched.add(queue[0])
         return protocol.accepting
 
-    def _upload(self, exchange: Exchange) -> None:
-        """Send the body, until it or the server's interest ends."""
-        length = exchange.request.body_length
-        if length == 0:
-            return
-        meter = Meter(length)
-        exchange.stream.sending = True
+    def _is_wanted(self, exchange: Exchange) -> bool:
+        """Wait until the server asks for the body, if the request expects that.
+
+        RFC 9110 section 10.1.1: the wait has an end, as many servers never ask. If the
+        final response comes instead, the body is not sent.
+        """
+        expects = any(
+            name.lower() == b"expect" and value.lower() == b"100-continue"
+            for name, value in exchange.request.headers
+        )
+        if not expects:
+            return True
+        stream = exchange.stream
+        with exchange.line.socket as wire:
+            try:
+                wire.wait_until(
+                    lambda: has_head(exchange) or bool(stream.informational),
+                    stream,
+                    exchange.deadlines.patience(CONTINUE_PATIENCE),
+                    "waiting for 100 Continue",
+                )
+            except Timeout:
+                return True
+            if not has_head(exchange):
+                return True
+            stream.stopped = True
+            if stream.over:
+                exchange.line.protocol.reset(stream, None, NO_ERROR)
+        return False
+
+    def _upload(self, exchange: Exchange, body: Body) -> None:
+        """Send some of the body, until it or the server's interest ends."""
+        stream = exchange.stream
+        meter = exchange.meter
+        stream.sending = True
         try:
-            for piece in exchange.body:
+            for piece in body:
                 last = meter.add(len(piece))
                 if not self._send_piece(exchange, piece, last):
                     return
-            meter.finish()
-            if length is None:
-                self._send_piece(exchange, b"", True)
+                if exchange.progress is not None:
+                    exchange.progress(meter.seen, meter.expected)
+            if exchange.final:
+                meter.finish()
+                if not stream.sent:
+                    self._send_piece(exchange, b"", True)
         except BaseException as error:
             reason = error if isinstance(error, HyperError) else None
             with exchange.line.socket:
-                exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
+                exchange.line.protocol.reset(stream, reason, CANCEL)
             raise
         finally:
-            exchange.stream.sending = False
+            stream.sending = False
 
     def _send_piece(self, exchange: Exchange, piece: bytes, last: bool) -> bool:
         """Send some of the body; return False if the server wants no more of it."""
@@ -475,6 +407,32 @@ class Connection(Generic[_R]):
 
     # Receiving.
 
+    def _peek(self, stream_id: int) -> Exchange:
+        if stream_id not in self._exchanges:
+            raise LocalProtocolError(
+                f"no request with the id {stream_id!r} is waiting for its response"
+            )
+        return self._exchanges[stream_id]
+
+    def _wait_for_any_head(self, exchanges: list[Exchange]) -> None:
+        """Wait for one of the exchanges on the line of the first.
+
+        There is more than one line only while an old one ends, so that this one's
+        exchanges are the ones to wait for.
+        """
+        first = exchanges[0]
+        here = [one for one in exchanges if one.line is first.line]
+        with first.line.socket as wire:
+            try:
+                wire.wait_until(
+                    lambda: any(map(has_head, here)),
+                    HEADS,
+                    first.deadlines.read(),
+                    f"waiting for any of {len(here)} responses",
+                )
+            except Timeout as error:
+                first.line.protocol.reset(first.stream, error, CANCEL)
+
     def _claim(self, stream_id: int | None) -> Exchange:
         """Take an exchange out of the list of those nobody has asked for."""
         with self._mutex:
@@ -482,11 +440,9 @@ class Connection(Generic[_R]):
                 if not self._exchanges:
                     raise LocalProtocolError("no request is waiting for its response")
                 stream_id = next(iter(self._exchanges))
-            elif stream_id not in self._exchanges:
-                raise LocalProtocolError(
-                    f"no request with the id {stream_id!r} is waiting for its response"
-                )
-            return self._exchanges.pop(stream_id)
+            exchange = self._peek(stream_id)
+            del self._exchanges[stream_id]
+            return exchange
 
     def _wait_for_head(self, exchange: Exchange) -> HyperError | None:
         """Wait for the response's head; return the error if there will be none."""
@@ -523,6 +479,11 @@ class Connection(Generic[_R]):
         fresh = error.fresh()
         fresh.retry_safe = fresh.retry_safe or exchange.unseen
         return fresh
+
+
+def has_head(exchange: Exchange) -> bool:
+    """Return True if the response has begun, or never will."""
+    return exchange.stream.status is not None or exchange.stream.over
 
 
 def _usable(line: Line) -> bool:

@@ -838,3 +838,263 @@ def test_no_thread_is_left_over(peer):
     conn, first = start(peer)
     finish(peer, conn, first)
     assert threading.active_count() == before
+
+
+# Several responses at a time.
+
+
+def test_responses_may_be_taken_as_they_come(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(4)]
+    peer.greet()
+    order = [ids[2], ids[0], ids[3], ids[1]]
+    seen = []
+    peer.send_headers(order[0])
+    for response in conn.as_completed(ids):
+        seen.append(response.stream_id)
+        if len(seen) < len(order):
+            peer.send_headers(order[len(seen)])
+    assert seen == order
+    with pytest.raises(LocalProtocolError):
+        next(conn.as_completed(ids))
+
+
+def test_without_ids_all_that_nobody_asked_for_are_taken(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(3)]
+    peer.greet()
+    peer.respond(ids[0])
+    conn.get_response(ids[0])
+    peer.respond(ids[2])
+    peer.respond(ids[1])
+    assert {response.stream_id for response in conn.as_completed()} == set(ids[1:])
+
+
+def test_a_thread_that_waits_for_any_response_is_woken_by_another_that_reads(peer):
+    conn = peer.connection()
+    first, second, third = (conn.request("GET", "/") for _ in range(3))
+    peer.greet()
+    leader = background(conn.get_response, first)
+    wait_for(lambda: leader.waits_in("wait_until"))
+    follower = background(lambda: next(conn.as_completed([second, third])))
+    wait_for(lambda: follower.waits_in("wait_until"))
+    peer.send_headers(third)
+    assert follower.result().stream_id == third
+    peer.send_headers(first)
+    leader.result()
+
+
+def test_one_that_fails_leaves_the_others_to_be_asked_for(peer):
+    conn = peer.connection()
+    first, second = conn.request("GET", "/"), conn.request("GET", "/")
+    peer.greet()
+    peer.send_reset(first, ErrorCodes.CANCEL)
+    with pytest.raises(StreamResetError) as caught:
+        next(conn.as_completed([first, second]))
+    assert caught.value.stream_id == first
+    peer.send_headers(second)
+    assert [r.stream_id for r in conn.as_completed()] == [second]
+
+
+def test_waiting_for_any_response_has_a_deadline(peer):
+    conn = peer.connection(timeout=0.05)
+    ids = [conn.request("GET", "/") for _ in range(2)]
+    with pytest.raises(ReadTimeout):
+        list(conn.as_completed(ids))
+
+
+# Requests in pieces.
+
+
+@pytest.mark.scenario(103)
+def test_a_request_may_be_sent_while_its_response_is_read(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/both")
+    conn.putheader("X-Many", "a", b"b", 3)
+    conn.putheader("X-One", "old")
+    conn.putheader("x-one", "new", replace=True)
+    stream_id = conn.endheaders()
+    peer.greet()
+    fields = peer.want_headers(stream_id)
+    assert fields[b":path"] == b"/both"
+    assert (fields[b"x-many"], fields[b"x-one"]) == (b"a, b, 3", b"new")
+    peer.send_headers(stream_id)
+    response = conn.get_response(stream_id)
+    for number in range(3):
+        conn.send(b"question %d" % number)
+        assert peer.want(DataFrame).data == b"question %d" % number
+        peer.send_data(stream_id, b"answer %d" % number)
+        assert response.read(8) == b"answer %d" % number
+    conn.send(b"", final=True)
+    assert "END_STREAM" in peer.want(DataFrame).flags
+    peer.send_data(stream_id, end=True)
+    assert response.read() == b""
+    with pytest.raises(LocalProtocolError, match="still being sent"):
+        conn.send(b"more")
+
+
+def test_ids_are_given_when_headers_are_sent(peer):
+    conn = peer.connection()
+    conn.putrequest("GET", "/put")
+    assert conn.request("GET", "/sent") == 1
+    assert conn.endheaders(final=True) == 3
+    peer.greet()
+    assert [peer.want_headers()[b":path"] for _ in range(2)] == [b"/sent", b"/put"]
+
+
+def test_each_thread_puts_its_own_request_together(peer):
+    conn = peer.connection()
+    conn.putrequest("GET", "/mine")
+
+    def other():
+        with pytest.raises(LocalProtocolError, match="putrequest"):
+            conn.putheader("a", "b")
+        conn.putrequest("GET", "/other")
+        return conn.endheaders(final=True)
+
+    assert background(other).result() == 1
+    assert conn.endheaders(final=True) == 3
+    peer.greet()
+    assert [peer.want_headers()[b":path"] for _ in range(2)] == [b"/other", b"/mine"]
+
+
+@pytest.mark.parametrize(("body", "flags"), [(None, {"END_STREAM"}), (b"all", set())])
+def test_the_headers_may_take_the_whole_body_along(peer, body, flags):
+    conn = peer.connection()
+    conn.putrequest("PUT", "/")
+    stream_id = conn.endheaders(body, final=True)
+    peer.greet()
+    frame = peer.want(HeadersFrame)
+    assert set(frame.flags) - {"END_HEADERS"} == flags
+    fields = dict(peer.decoder.decode(frame.data, raw=True))
+    assert fields[b"content-length"] == b"%d" % len(body or b"")
+    if body:
+        assert peer.want_body(stream_id) == body
+
+
+def test_a_declared_length_ends_the_request_when_it_is_reached(peer):
+    conn = peer.connection()
+    conn.putrequest("PUT", "/")
+    conn.putheader("Content-Length", 6)
+    stream_id = conn.endheaders(b"one")
+    conn.send("two")
+    peer.greet()
+    assert peer.want_headers(stream_id)[b"content-length"] == b"6"
+    assert peer.want_body(stream_id) == b"onetwo"
+
+
+def test_a_request_in_pieces_is_not_sent_again(peer):
+    conn = peer.connection()
+    conn.putrequest("PUT", "/")
+    stream_id = conn.endheaders(b"one")
+    peer.greet()
+    peer.send_reset(stream_id, ErrorCodes.REFUSED_STREAM)
+    with pytest.raises(RequestNotProcessed):
+        conn.get_response(stream_id)
+    conn.send(b"two", final=True)
+
+
+def test_a_request_may_end_with_trailers(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/")
+    stream_id = conn.endheaders(b"body")
+    conn.send_trailers({"Checksum": "1"})
+    peer.greet()
+    peer.want_headers(stream_id)
+    assert peer.want(DataFrame).data == b"body"
+    frame = peer.want(HeadersFrame)
+    assert "END_STREAM" in frame.flags
+    assert peer.decoder.decode(frame.data, raw=True) == [(b"checksum", b"1")]
+    finish(peer, conn, stream_id)
+
+
+def test_trailers_may_not_frame_or_route(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/")
+    conn.endheaders(b"body")
+    with pytest.raises(LocalProtocolError, match="trailers"):
+        conn.send_trailers({"Content-Length": "4"})
+
+
+def test_trailers_after_the_response_are_not_sent(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/")
+    stream_id = conn.endheaders(b"body")
+    peer.greet()
+    peer.respond(stream_id, b"early")
+    assert conn.get_response(stream_id).read() == b"early"
+    conn.send_trailers({"a": "b"})
+    assert conn.open_streams <= 1
+
+
+# Expect: 100-continue.
+
+
+@pytest.mark.scenario(107)
+@pytest.mark.parametrize("answer", ["100", "never", "413"])
+def test_a_body_is_held_back_until_the_server_wants_it(peer, answer):
+    conn = peer.connection()
+    task = background(
+        lambda: conn.request("POST", "/", b"body", {"Expect": "100-continue"})
+    )
+    peer.greet()
+    peer.want_headers(1)
+    if answer == "413":
+        peer.respond(1, b"no", status=413)
+        assert task.result() == 1
+        assert peer.want_reset(1) == ErrorCodes.NO_ERROR
+        assert conn.get_response(1).read() == b"no"
+        return
+    if answer == "100":
+        peer.send_headers(1, 100)
+    assert peer.want_body(1) == b"body"
+    peer.respond(1, b"yes")
+    response = conn.get_response(task.result())
+    assert response.read() == b"yes"
+    assert len(response.informational) == (answer == "100")
+
+
+def test_a_refusal_whose_body_comes_later_stops_the_request_too(peer):
+    conn = peer.connection()
+    task = background(
+        lambda: conn.request("POST", "/", b"body", {"Expect": "100-continue"})
+    )
+    peer.greet()
+    peer.want_headers(1)
+    peer.send_headers(1, 403)
+    response = conn.get_response(task.result())
+    peer.send_data(1, b"no", end=True)
+    assert (response.status, response.read()) == (403, b"no")
+    assert peer.want_reset(1) == ErrorCodes.NO_ERROR
+    assert conn.open_streams == 0
+
+
+# Progress.
+
+
+def test_an_upload_tells_how_far_it_is(peer):
+    conn = peer.connection()
+    told = []
+    body = io.BytesIO(bytes(150_000))
+    task = background(
+        lambda: conn.request("POST", "/", body, progress=lambda *p: told.append(p))
+    )
+    peer.greet()
+    peer.want_headers(1)
+    peer.want_body(1)
+    task.result()
+    assert told == [(65536, 150_000), (131_072, 150_000), (150_000, 150_000)]
+
+
+def test_an_exception_of_the_progress_cancels_the_request(peer):
+    conn = peer.connection()
+
+    def stop(sent, total):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        conn.request("POST", "/", iter([b"a", b"b"]), progress=stop)
+    peer.greet()
+    peer.want_headers(1)
+    peer.want(DataFrame)
+    assert peer.want_reset(1) == ErrorCodes.CANCEL

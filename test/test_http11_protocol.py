@@ -32,7 +32,7 @@ from hyper.common.exceptions import (
     RemoteProtocolError,
     StreamResetError,
 )
-from hyper.common.protocol import CANCEL, EVERYONE, NO_ERROR, HTTPVersion
+from hyper.common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from hyper.common.request import Request
 from hyper.common.stream import Fields, Interim, Stream
 from hyper.http11.protocol import H11Protocol, Limits
@@ -1532,7 +1532,7 @@ def test_every_change_of_a_stream_touches_it() -> None:
     def touches(data: bytes) -> bool:
         protocol.touched.clear()
         protocol.receive_data(data)
-        return protocol.touched == {stream}
+        return protocol.touched - {HEADS} == {stream}
 
     assert not touches(b"HTTP/1.1 103 x\r\n\r")
     assert touches(b"\n")
@@ -1550,7 +1550,7 @@ def test_a_place_that_comes_free_touches_the_first_of_the_queue() -> None:
     stream = start(protocol)
     protocol.queue.extend(["first", "second"])
     protocol.receive_data(EMPTY)
-    assert protocol.touched == {stream, "first"}
+    assert protocol.touched == {stream, HEADS, "first"}
 
 
 def test_a_place_that_an_upload_leaves_touches_the_first_of_the_queue() -> None:
@@ -1567,7 +1567,7 @@ def test_a_failure_touches_everyone() -> None:
     protocol = H11Protocol()
     stream = start(protocol)
     protocol.receive_data(b"nonsense")
-    assert protocol.touched == {stream, EVERYONE}
+    assert protocol.touched == {stream, HEADS, EVERYONE}
 
 
 # The end
@@ -1714,3 +1714,41 @@ def test_a_dropped_connection_is_freed_without_the_cycle_collector(data: bytes) 
         assert gone() is None
     finally:
         gc.enable()
+
+
+# Trailers of requests
+
+
+def test_a_chunked_request_may_end_with_trailers() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol, b"POST", body_length=None)
+    protocol.send_data(stream, b"body", False)
+    protocol.send_trailers(stream, [(b"Checksum", b"1")])
+    assert protocol.data_to_send() == b"4\r\nbody\r\n0\r\nChecksum: 1\r\n\r\n"
+    assert stream.sent
+    with pytest.raises(LocalProtocolError, match="no trailers"):
+        protocol.send_trailers(stream, [(b"Checksum", b"1")])
+
+
+def test_a_request_with_a_length_has_no_trailers() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol, b"POST", body_length=4)
+    with pytest.raises(LocalProtocolError, match="no trailers"):
+        protocol.send_trailers(stream, [(b"Checksum", b"1")])
+
+
+def test_trailers_of_a_request_that_failed_are_not_sent() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol, b"POST", body_length=None)
+    protocol.fail(ConnectionLost("gone"))
+    protocol.send_trailers(stream, [(b"Checksum", b"1")])
+    assert protocol.data_to_send() == b""
+
+
+def test_a_request_that_was_stopped_takes_the_connection_along() -> None:
+    protocol = H11Protocol()
+    stream = start(protocol, b"POST", body_length=4)
+    stream.stopped = True
+    protocol.receive_data(EMPTY)
+    assert stream.ended
+    assert protocol.finished

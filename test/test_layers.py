@@ -30,6 +30,7 @@ FLOORS = {
     "tls": 2,  # It hands on names of the transport.
     "exchange": 3,
     "response": 3,
+    "verbs": 3,
     "http11": 4,
     "http20": 4,
     "connection": 5,

@@ -123,32 +123,33 @@ def _piece(item: object) -> bytes:
 class Meter:
     """Compares a body's bytes with the size that was announced for it.
 
-    :param expected: the size, or None if none was announced.
+    :ivar expected: the size in bytes, or None if none was announced.
+    :ivar seen: how many bytes there were so far.
     """
 
     def __init__(self, expected: int | None) -> None:
-        self._expected = expected
-        self._seen = 0
+        self.expected = expected
+        self.seen = 0
 
     def add(self, amount: int) -> bool:
         """Note ``amount`` more bytes; return True if they are the last.
 
         :raises LocalProtocolError: if they are more than was announced.
         """
-        self._seen += amount
-        if self._expected is not None and self._seen > self._expected:
+        self.seen += amount
+        if self.expected is not None and self.seen > self.expected:
             raise LocalProtocolError(
-                f"the body is longer than its Content-Length of {self._expected}"
+                f"the body is longer than its Content-Length of {self.expected}"
             )
-        return self._seen == self._expected
+        return self.seen == self.expected
 
     def finish(self) -> None:
         """Note the end of the body.
 
         :raises LocalProtocolError: if it came too early.
         """
-        if self._expected is not None and self._seen < self._expected:
+        if self.expected is not None and self.seen < self.expected:
             raise LocalProtocolError(
-                f"the body has {self._seen} bytes; its Content-Length says "
-                f"{self._expected}"
+                f"the body has {self.seen} bytes; its Content-Length says "
+                f"{self.expected}"
             )

@@ -18,7 +18,7 @@ from typing import Protocol as Interface
 
 from .exceptions import HyperError
 from .request import Request
-from .stream import Stream
+from .stream import Fields, Stream
 
 
 class HTTPVersion(enum.Enum):
@@ -30,6 +30,9 @@ class HTTPVersion(enum.Enum):
 
 #: The key of a change that every waiting thread has to look at.
 EVERYONE = "everyone"
+
+#: The key of a change that some response has begun, or never will.
+HEADS = "heads"
 
 #: The error codes of RFC 9113 section 7 that hyper itself sends.
 NO_ERROR = 0x0
@@ -107,6 +110,12 @@ class WireProtocol(Protocol, Interface):
 
     def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
         """Queue a piece of the body, of at most ``sendable`` bytes."""
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        """Queue the trailer section of a request, which ends it.
+
+        :raises LocalProtocolError: if this request can have none.
+        """
 
     def consumed(self, stream: Stream, amount: int) -> None:
         """The user took ``amount`` bytes of body: the peer may send as many more."""

@@ -59,6 +59,8 @@ class Stream:
     sent: bool = False
     #: A call is busy sending the body, so that it cannot read the response meanwhile.
     sending: bool = False
+    #: This side has given up sending the body: the response came before its end.
+    stopped: bool = False
     #: Why the exchange failed. What ``chunks`` holds came before the failure.
     error: HyperError | None = None
 

@@ -7,10 +7,11 @@ from collections.abc import Mapping
 
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
-from ..exchange import Connection, Exchange
+from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import TLSParameters
 from ..transport.tls import HTTP11, default_context
+from ..verbs import Connection
 from .protocol import H11Protocol
 from .response import HTTP11Response
 

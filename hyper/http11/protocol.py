@@ -50,9 +50,9 @@ from ..common.exceptions import (
     RemoteProtocolError,
     StreamResetError,
 )
-from ..common.protocol import CANCEL, EVERYONE, HTTPVersion, WireProtocol
+from ..common.protocol import CANCEL, EVERYONE, HEADS, HTTPVersion, WireProtocol
 from ..common.request import Request
-from ..common.stream import Interim, Stream
+from ..common.stream import Fields, Interim, Stream
 from ..common.validation import drop_forbidden_trailers
 from .grammar import (
     Buffer,
@@ -252,6 +252,22 @@ class H11Protocol(WireProtocol):
         if end_stream:
             stream.sent = True
             self._settle()
+
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        """Queue the trailer section of a request (7.1.2), which ends it.
+
+        :raises LocalProtocolError: if the request is not chunked, or complete already.
+        """
+        if stream.error is not None or self._state is State.CLOSED:
+            return
+        if stream is not self._stream or stream.sent or self._body_left is not None:
+            raise LocalProtocolError(
+                f"the request on stream {stream.stream_id} can have no trailers"
+            )
+        lines = [b"0", *(b"%b: %b" % field for field in fields), b"", b""]
+        self._outgoing.append(b"\r\n".join(lines))
+        stream.sent = True
+        self._settle()
 
     def data_to_send(self) -> bytes:
         """Hand over the bytes to be sent since the last call, b"" if there are none."""
@@ -472,6 +488,7 @@ class H11Protocol(WireProtocol):
         self._may_skip_line = True
 
     def _begin_response(self, head: Head) -> None:
+        self.touched.add(HEADS)
         stream, control = self._stream, control_fields(head.fields)
         framing = body_framing(stream.method, head.status, head.minor, control)
         stream.status, stream.reason = head.status, head.reason
@@ -509,7 +526,7 @@ class H11Protocol(WireProtocol):
         the rest (9.6).
         """
         stream = self._stream
-        if self._state is State.DONE and self._last:
+        if self._state is State.DONE and (self._last or stream.stopped):
             self._finish()
         elif stream.ended and stream.sent:
             self._forget_exchange()
@@ -533,7 +550,7 @@ class H11Protocol(WireProtocol):
             error = error.fresh()
             error.retry_safe = True
         stream.error = error
-        self.touched.add(stream)
+        self.touched |= {stream, HEADS}
 
     def _retire(self) -> None:
         if not self._last:

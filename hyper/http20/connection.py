@@ -10,11 +10,12 @@ from h2.settings import Settings
 from ..common.exceptions import TLSError
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
-from ..exchange import UNSET, Connection, Exchange, Unset
+from ..exchange import UNSET, Exchange, Unset
 from ..response import Line
 from ..transport.deadline import Deadlines, TimeoutLike
 from ..transport.dial import TLSParameters
 from ..transport.tls import H2, HTTP11, default_context
+from ..verbs import Connection
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
 from .response import HTTP20Response

@@ -51,7 +51,7 @@ from ..common.exceptions import (
     RequestNotProcessed,
     StreamResetError,
 )
-from ..common.protocol import CANCEL, EVERYONE, NO_ERROR, HTTPVersion
+from ..common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from ..common.request import Request
 from ..common.stream import Fields, Interim, Stream
 from ..common.validation import (
@@ -316,6 +316,12 @@ class H2Protocol:
             stream.sent = True
             self._settle(stream)
 
+    def send_trailers(self, stream: Stream, fields: Fields) -> None:
+        section = [HeaderTuple(name.lower(), value) for name, value in fields]
+        self.machine.send_headers(stream.stream_id, section, end_stream=True)
+        stream.sent = True
+        self._settle(stream)
+
     def consumed(self, stream: Stream, amount: int) -> None:
         exchange = self._exchanges.get(stream.stream_id)
         if exchange is None or stream.over:
@@ -395,6 +401,7 @@ class H2Protocol:
         exchange = self._exchange_of(event.stream_id)
         if exchange is None:
             return
+        self.touched.add(HEADS)
         stream = exchange.stream
         stream.status, stream.headers = _split_status(event.headers)
         exchange.expected = _expected_length(
@@ -583,6 +590,9 @@ class H2Protocol:
             # Our side is still open, and nobody is interested any more.
             self._send_reset(stream, CANCEL)
             self._close(stream)
+        elif stream.ended and stream.stopped:
+            self._send_reset(stream, NO_ERROR)
+            self._close(stream)
         elif stream.sent and stream.over:
             self._close(stream)
 
@@ -590,7 +600,7 @@ class H2Protocol:
         """Forget the stream; the first in the queue may have its place."""
         self._exchanges.pop(stream.stream_id, None)
         self._blocked.discard(stream)
-        self.touched.add(stream)
+        self.touched |= {stream, HEADS}
         if self.queue:
             self.touched.add(self.queue[0])
 

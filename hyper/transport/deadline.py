@@ -154,6 +154,19 @@ class Deadlines:
         """Return when a wait for a free place on a connection has failed."""
         return self._deadline(self._timeout.write, exceptions.PoolTimeout, "write")
 
+    def patience(self, seconds: float) -> Deadline:
+        """Return when a wait that may fail has to end: soon, and never after the rest.
+
+        :raises ReadTimeout: is what the deadline's error is.
+        """
+        deadline = self.read()
+        left = deadline.left()
+        if left is not None and left < seconds:
+            return deadline
+        return Deadline(
+            self._clock() + seconds, exceptions.ReadTimeout, "patience", self._clock
+        )
+
     def check(self, doing: str) -> None:
         """Raise if the total has passed: data that is there already does not count.
 
@@ -208,3 +221,7 @@ class Mutex:
         traceback: TracebackType | None,
     ) -> None:
         self._lock.release()
+
+
+class PerThread(threading.local):
+    """Attributes that every thread has for itself."""

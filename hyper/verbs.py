@@ -1,0 +1,360 @@
+"""The verbs of a connection: what users call.
+
+They are http.client's, and every one is a few lines: it checks what it was given, makes
+an :class:`~hyper.exchange.Exchange` of it, and leaves the rest to
+:class:`~hyper.exchange.Exchanger`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from .common.body import Body, BodyLike
+from .common.exceptions import LocalProtocolError
+from .common.request import Request
+from .common.target import Origin, request_target
+from .common.validation import (
+    Headers,
+    drop_forbidden_trailers,
+    fields,
+    method,
+    split_request,
+)
+from .exchange import (
+    MAX_QUEUED,
+    UNSET,
+    Exchange,
+    Exchanger,
+    Progress,
+    R,
+    Unset,
+    has_head,
+)
+from .transport import dial
+from .transport.deadline import PerThread, TimeoutLike
+
+#: Methods whose requests have a Content-Length even if it is 0 (RFC 9110 section 8.6).
+_WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
+
+
+@dataclass(slots=True)
+class Draft:
+    """A request that is being put together, by ``putrequest`` and ``putheader``."""
+
+    method: str | bytes
+    url: str | bytes
+    timeout: TimeoutLike | Unset
+    fields: list[tuple[bytes, bytes]] = field(default_factory=list)
+
+
+class _Own(PerThread):
+    """What a thread that uses ``putrequest`` has for itself."""
+
+    draft: Draft | None = None
+    stream_id: int | None = None
+
+
+class Connection(Exchanger[R]):
+    """A connection to one origin, shared by any number of threads.
+
+    Every method may be called from any thread at any time.
+    """
+
+    def __init__(
+        self, origin: Origin, tls: dial.TLSParameters | None, timeout: TimeoutLike
+    ) -> None:
+        super().__init__(origin, tls, timeout)
+        # Each thread's own: the request it puts together, and the last one it did.
+        self._own = _Own()
+
+    def connect(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+        """Connect, if there is no usable connection. Requests do so by themselves.
+
+        :param timeout: as for :meth:`request`; its ``connect`` limit counts.
+        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
+        """
+        self._get_line(self._deadlines(timeout), self._closings)
+
+    def request(
+        self,
+        method: str | bytes,
+        url: str | bytes,
+        body: BodyLike = None,
+        headers: Headers | None = None,
+        *,
+        data: BodyLike = None,
+        timeout: TimeoutLike | Unset = UNSET,
+        progress: Progress | None = None,
+    ) -> int:
+        """Send a request, and return its id at once: the response comes later.
+
+        Waits while the server allows no more requests at a time, while the network
+        takes the body, and for nothing else.
+
+        :param method: a token such as ``GET``, sent as given.
+        :param url: the path with or without a query. Of an absolute URL only these are
+            used.
+        :param body: str (sent as UTF-8), bytes, a binary file or anything with
+            ``read``, an iterable of bytes, or None. ``data`` is another name for it.
+        :param headers: a mapping, pairs, or an ``HTTPHeaderMap``. Content-Length is
+            added where the size is known; Host (``:authority``) may be overridden.
+        :param timeout: the limits of this exchange in seconds: a number, a pair
+            (connect, read), a :class:`hyper.Timeout`, or None for no limit. If it is
+            not given, the connection's.
+        :param progress: a function of (bytes sent, bytes in all or None), called in
+            this thread after each piece of the body.
+        :returns: the id to give to :meth:`get_response`.
+        :raises LocalProtocolError: if HTTP does not allow such a request.
+        :raises TypeError: if an argument is of the wrong type.
+        :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
+        :raises WriteTimeout, PoolTimeout: if the server did not take it in time.
+
+        Errors in the arguments are raised before anything is sent. An exception that
+        comes out of ``body`` or ``progress`` cancels the request and is passed on.
+
+        With a field ``Expect: 100-continue`` the body is held back until the server
+        asks for it, at most one second, and not sent if it answers at once.
+        """
+        if body is not None and data is not None:
+            raise TypeError("body and data are two names of one argument")
+        sent_body = Body.of(data if body is None else body)
+        request = self._prepare(method, url, sent_body, headers)
+        exchange = Exchange(
+            request,
+            sent_body,
+            self._deadlines(timeout),
+            self._closings,
+            progress=progress,
+        )
+        return self._begin(exchange)
+
+    def get_response(self, stream_id: int | None = None) -> R:
+        """Wait for the response to a request, and return it when its head is there.
+
+        :param stream_id: what :meth:`request` returned. None: the oldest request whose
+            response nobody has asked for.
+        :raises LocalProtocolError: if there is no such request.
+        :raises ReadTimeout: if no response came in time; the request is cancelled.
+        :raises HyperError: why there is no response. ``retry_safe`` tells whether the
+            server can have acted on the request.
+        """
+        exchange = self._claim(stream_id)
+        while True:
+            error = self._wait_for_head(exchange)
+            if error is None:
+                return self._make_response(exchange)
+            if not self._may_send_again(exchange, error):
+                raise self._explain(exchange, error)
+            exchange.retried = True
+            self._send(exchange)
+
+    def as_completed(self, stream_ids: Iterable[int] | None = None) -> Iterator[R]:
+        """Iterate over the responses to several requests, as their heads come.
+
+        Each response knows its ``stream_id``.
+
+        :param stream_ids: what :meth:`request` returned. None: all requests whose
+            responses nobody has asked for.
+        :raises LocalProtocolError: if there is no such request.
+        :raises HyperError: as :meth:`get_response` does. The error is that of the
+            oldest request that failed, which is forgotten with it; the others can be
+            asked for again.
+        """
+        with self._mutex:
+            waiting = list(self._exchanges if stream_ids is None else stream_ids)
+            exchanges = [self._peek(stream_id) for stream_id in waiting]
+        while exchanges:
+            arrived = [one for one in exchanges if has_head(one)]
+            for exchange in arrived:
+                exchanges.remove(exchange)
+                yield self.get_response(exchange.stream_id)
+            if exchanges and not arrived:
+                self._wait_for_any_head(exchanges)
+
+    def getresponse(self, stream_id: int | None = None) -> R:
+        """Do as :meth:`get_response`: http.client's name for it."""
+        return self.get_response(stream_id)
+
+    # A request in pieces, as in http.client.
+
+    def putrequest(
+        self,
+        method: str | bytes,
+        selector: str | bytes,
+        skip_host: bool = False,
+        skip_accept_encoding: bool = False,
+        *,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> None:
+        """Begin to put a request together. Nothing is sent before :meth:`endheaders`.
+
+        Each thread has one request of its own in the making, and ids are given when
+        headers are sent, so that they grow in the order of the wire.
+
+        :param skip_host: accepted for http.client's sake, as the next is; nothing is
+            added that could be skipped, and HTTP/2 cannot do without an authority.
+        :param timeout: as for :meth:`request`.
+        """
+        self._own.draft = Draft(method, selector, timeout)
+
+    def putheader(
+        self,
+        header: str | bytes,
+        *argument: str | bytes | int,
+        stream_id: int | None = None,
+        replace: bool = False,
+    ) -> None:
+        """Add a field to this thread's request.
+
+        :param argument: the value; several are joined with commas.
+        :param stream_id: ignored: a request has no id before its headers are sent.
+        :param replace: whether to drop the fields of this name that were put before.
+        :raises LocalProtocolError: without :meth:`putrequest`, or as ``request`` does.
+        """
+        draft = self._draft()
+        ((name, _),) = fields([(header, b"")])
+        values = [value for _, value in fields((name, one) for one in argument)]
+        if replace:
+            draft.fields = [
+                one for one in draft.fields if one[0].lower() != name.lower()
+            ]
+        draft.fields.append((name, b", ".join(values)))
+
+    def endheaders(
+        self,
+        message_body: BodyLike = None,
+        final: bool = False,
+        stream_id: int | None = None,
+    ) -> int:
+        """Send the headers of this thread's request, and return its id.
+
+        :param message_body: the beginning of the body, or all of it.
+        :param final: whether the request ends with it. If not, :meth:`send` goes on.
+        :param stream_id: ignored, as in :meth:`putheader`.
+        :raises HyperError: as :meth:`request` does.
+        """
+        draft = self._draft()
+        self._own.draft = None
+        body = Body.of(message_body)
+        request = self._prepare(
+            draft.method,
+            draft.url,
+            body if final else Body(None, False, b""),
+            draft.fields,
+        )
+        exchange = Exchange(
+            request,
+            body if final else Body(None, False, body),
+            self._deadlines(draft.timeout),
+            self._closings,
+            final=final,
+        )
+        number = self._begin(exchange)
+        self._own.stream_id = number
+        if not final and not exchange.stream.sent:
+            with self._mutex:
+                self._unfinished[number] = exchange
+        return number
+
+    def send(
+        self, data: BodyLike, final: bool = False, stream_id: int | None = None
+    ) -> None:
+        """Send more of a body, while another thread may read the response.
+
+        If the response has ended or the request has failed, nothing is sent: what
+        happened is for :meth:`get_response` and the response to tell.
+
+        :param data: as ``body`` of :meth:`request`; may be empty.
+        :param final: whether the request ends with it.
+        :param stream_id: which request; None for the last one whose headers this
+            thread sent.
+        :raises LocalProtocolError: if that request is unknown or complete already.
+        :raises WriteTimeout: if the server did not take it in time.
+        """
+        exchange = self._unfinished_exchange(stream_id)
+        exchange.final = final
+        self._upload(exchange, Body.of(data))
+        if final or exchange.stream.sent:
+            self._finish_request(exchange)
+
+    def send_trailers(self, trailers: Headers, stream_id: int | None = None) -> None:
+        """End a request with a trailer section (RFC 9110 section 6.5).
+
+        :param trailers: as ``headers`` of :meth:`request`.
+        :param stream_id: as for :meth:`send`.
+        :raises LocalProtocolError: if a field may not be a trailer, or the request has
+            a Content-Length in HTTP/1.1, which leaves no room for trailers.
+        """
+        section = fields(trailers)
+        if drop_forbidden_trailers(section) != section:
+            raise LocalProtocolError("one of the fields may not be in trailers")
+        exchange = self._unfinished_exchange(stream_id)
+        exchange.meter.finish()
+        stream = exchange.stream
+        with exchange.line.socket as wire:
+            if not stream.over and not stream.sent:
+                exchange.line.protocol.send_trailers(stream, section)
+                doing = f"sending the trailers on stream {stream.stream_id}"
+                wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+        self._finish_request(exchange)
+
+    # The parts.
+
+    def _draft(self) -> Draft:
+        draft = self._own.draft
+        if draft is None:
+            raise LocalProtocolError("putrequest() comes first")
+        return draft
+
+    def _unfinished_exchange(self, stream_id: int | None) -> Exchange:
+        number = self._own.stream_id if stream_id is None else stream_id
+        with self._mutex:
+            exchange = self._unfinished.get(number or 0)
+        if exchange is None:
+            raise LocalProtocolError(f"no request {number!r} is still being sent")
+        return exchange
+
+    def _finish_request(self, exchange: Exchange) -> None:
+        with self._mutex:
+            self._unfinished.pop(exchange.stream_id, None)
+
+    def _begin(self, exchange: Exchange) -> int:
+        self._send(exchange)
+        with self._mutex:
+            self._exchanges[exchange.stream_id] = exchange
+        return exchange.stream_id
+
+    def _prepare(
+        self,
+        verb: str | bytes,
+        url: str | bytes,
+        body: Body,
+        headers: Headers | None,
+    ) -> Request:
+        """Check all that the user gave, and return what is to be sent."""
+        name = method(verb)
+        given = split_request(fields(headers))
+        length = body.length
+        if given.content_length is not None:
+            if length is not None and length != given.content_length:
+                raise LocalProtocolError(
+                    f"the body has {length} bytes, but its Content-Length says "
+                    f"{given.content_length}"
+                )
+            length = given.content_length
+        elif given.chunked:
+            length = None
+        sent = given.rest
+        if length is not None and (
+            length or given.content_length is not None or name in _WITH_CONTENT
+        ):
+            sent = sent + [(b"Content-Length", b"%d" % length)]
+        return Request(
+            name,
+            self._origin.scheme.encode("ascii"),
+            given.host or self._authority,
+            request_target(url),
+            sent,
+            length,
+        )
