@@ -41,6 +41,7 @@ from .connection import HTTPConnection
 from .http11.connection import HTTP11Connection
 from .http11.response import HTTP11Response
 from .http20.connection import HTTP20Connection
+from .http20.push import HTTP20Push
 from .http20.response import HTTP20Response
 from .transport.deadline import Timeout
 from .version import __version__
@@ -55,6 +56,7 @@ __all__ = [
     "HTTP11Connection",
     "HTTP11Response",
     "HTTP20Connection",
+    "HTTP20Push",
     "HTTP20Response",
     "HTTPConnection",
     "HTTPHeaderMap",

@@ -10,18 +10,17 @@ from .common.target import parse_host
 from .exchange import Exchange
 from .http11.protocol import H11Protocol
 from .http11.response import HTTP11Response
-from .http20.connection import new_protocol
 from .http20.protocol import MachineClass, WindowManagerClass
 from .http20.reference import H2Machine
 from .http20.response import HTTP20Response
+from .http20.verbs import HTTP2Options, HTTP2Verbs
 from .http20.window import Windows
 from .transport.deadline import TimeoutLike
 from .transport.dial import TLSParameters
-from .transport.tls import H2, HTTP11, default_context
-from .verbs import Connection
+from .transport.tls import H2, HTTP11, TLSFilter, default_context
 
 
-class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
+class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     """A connection to one server in the best version of HTTP that it speaks.
 
     With TLS the server chooses by ALPN, anew at each connect; without it, HTTP/1.1 is
@@ -34,7 +33,8 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
     :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
         says https.
     :param window_manager: as for :class:`~hyper.HTTP20Connection`, as are
-        ``enable_push``, ``ssl_context``, ``state_machine`` and ``windows``.
+        ``enable_push``, ``ssl_context``, ``state_machine``, ``windows`` and
+        ``settings``.
     :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
@@ -56,19 +56,22 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
         *,
         state_machine: MachineClass = H2Machine,
         windows: Windows | None = None,
+        settings: Mapping[str | int, int] | None = None,
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
-        if enable_push:
-            raise NotImplementedError("server push is not available yet")
         origin = parse_host(host, port, secure, default_port=80)
         tls = None
         if origin.secure:
             tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
-        super().__init__(origin, tls, timeout)
-        self._window_manager = window_manager
-        self._state_machine = state_machine
-        self._windows = windows or Windows()
+        options = HTTP2Options(
+            window_manager,
+            enable_push,
+            state_machine,
+            windows or Windows(),
+            settings or {},
+        )
+        super().__init__(origin, tls, timeout, options)
 
     @property
     def version(self) -> HTTPVersion:
@@ -76,12 +79,12 @@ class HTTPConnection(Connection[HTTP11Response | HTTP20Response]):
         line = self._line
         return HTTPVersion.http11 if line is None else line.protocol.version
 
-    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> WireProtocol:
-        if alpn != H2:
+    def _make_protocol(
+        self, tls: TLSFilter | None, next_stream_id: int
+    ) -> WireProtocol:
+        if tls is None or tls.alpn != H2:
             return H11Protocol(next_stream_id=next_stream_id)
-        return new_protocol(
-            self._state_machine, self._window_manager, self._windows, next_stream_id
-        )
+        return self._new_h2_protocol(tls, next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response | HTTP20Response:
         of_version = (

@@ -39,6 +39,7 @@ from .transport import dial
 from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadlines, Mutex, TimeoutLike
 from .transport.deadline import Timeout as Limits
+from .transport.tls import TLSFilter
 
 #: How many connections may close under a waiting request before it gives up.
 MAX_DIALS = 4
@@ -196,8 +197,10 @@ class Exchanger(Generic[R]):
 
     # What the versions of HTTP differ in.
 
-    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> WireProtocol:
-        """Return the Protocol to speak, given what TLS agreed on.
+    def _make_protocol(
+        self, tls: TLSFilter | None, next_stream_id: int
+    ) -> WireProtocol:
+        """Return the Protocol to speak, given what TLS agreed on; None is cleartext.
 
         :raises TLSError: if the server does not speak what this connection does.
         """
@@ -241,9 +244,9 @@ class Exchanger(Generic[R]):
             line = self._line
             if line is not None and _usable(line):
                 return line
-            wire, alpn = dial.open_connection(self._origin, self._tls, deadline)
+            wire, tls = dial.open_connection(self._origin, self._tls, deadline)
             try:
-                line = Line(wire, self._make_protocol(alpn, self._next_stream_id))
+                line = Line(wire, self._make_protocol(tls, self._next_stream_id))
                 with wire:
                     wire.speak(line.protocol)
                 self._adopt(line, closings)

@@ -3,7 +3,14 @@
 import pytest
 from threads import background
 
-from hyper import HTTP11Response, HTTP20Response, HTTPConnection, HTTPVersion, http2bin
+from hyper import (
+    HTTP11Response,
+    HTTP20Response,
+    HTTPConnection,
+    HTTPVersion,
+    LocalProtocolError,
+    http2bin,
+)
 from hyper.tls import init_context
 
 
@@ -72,7 +79,7 @@ def test_the_port_decides_about_tls_unless_told(args, expected):
     assert (conn.host, conn.port, conn.secure) == expected
 
 
-@pytest.mark.parametrize("option", [{"proxy_host": "p"}, {"enable_push": True}])
+@pytest.mark.parametrize("option", [{"proxy_host": "p"}])
 def test_what_is_not_there_yet_says_so(option):
     with pytest.raises(NotImplementedError, match="not available yet"):
         HTTPConnection("a.test", **option)
@@ -93,3 +100,10 @@ def test_threads_share_it_in_both_versions(tls):
                 b"%d" % number for number in range(30)
             ]
         assert service.connections == 1
+
+
+def test_what_only_http2_can_do_is_refused_over_http1():
+    with http2bin.serve(tls=False) as service:
+        with HTTPConnection(service.url, timeout=10) as conn:
+            with pytest.raises(LocalProtocolError, match=r"speaks HTTP/1\.1"):
+                conn.ping()

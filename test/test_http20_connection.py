@@ -57,7 +57,7 @@ def test_a_host_that_is_none_is_an_error():
         HTTP20Connection("a b")
 
 
-@pytest.mark.parametrize("option", [{"proxy_host": "p"}, {"enable_push": True}])
+@pytest.mark.parametrize("option", [{"proxy_host": "p"}])
 def test_what_is_not_there_yet_says_so(option):
     with pytest.raises(NotImplementedError, match="not available yet"):
         HTTP20Connection("a.test", **option)
@@ -123,14 +123,16 @@ def test_a_state_machine_may_be_given(peer):
     made = []
 
     class Mine(H2Machine):
-        def __init__(self, initial_window_size, enable_push):
-            made.append((initial_window_size, enable_push))
-            super().__init__(initial_window_size, enable_push)
+        def __init__(self, settings):
+            made.append(settings)
+            super().__init__(settings)
 
     conn = peer.connection(state_machine=Mine)
     conn.request("GET", "/")
     peer.greet()
-    assert made == [(1024 * 1024, False)]
+    assert made == [
+        {SettingsFrame.INITIAL_WINDOW_SIZE: 1024 * 1024, SettingsFrame.ENABLE_PUSH: 0}
+    ]
     assert peer.client_settings[SettingsFrame.INITIAL_WINDOW_SIZE] == 1024 * 1024
     assert peer.client_settings[SettingsFrame.ENABLE_PUSH] == 0
 
@@ -199,3 +201,19 @@ def test_settings_that_never_come_are_a_timeout(peer):
     conn = peer.connection(timeout=0.05)
     with pytest.raises(ReadTimeout, match="settings"):
         conn.remote_settings  # noqa: B018
+
+
+@pytest.mark.parametrize("name", ["header_table_size", 1])
+def test_settings_of_the_user_are_in_the_first_frame(peer, name):
+    settings = {name: 8192, "initial_window_size": 5000, 0x9: 1}
+    peer.connection(settings=settings).request("GET", "/")
+    peer.greet()
+    assert peer.client_settings[SettingsFrame.HEADER_TABLE_SIZE] == 8192
+    assert peer.client_settings[SettingsFrame.INITIAL_WINDOW_SIZE] == 5000
+    assert peer.client_settings[0x9] == 1
+
+
+@pytest.mark.parametrize("name", ["no_such", "enable_push"])
+def test_settings_that_are_not_the_users_are_an_error(name):
+    with pytest.raises(LocalProtocolError):
+        HTTP20Connection("a.test", settings={name: 1})

@@ -47,6 +47,11 @@ WINDOW = 100_000
 CONNECTION_WINDOW = Windows().connection
 
 
+def windowed(size):
+    """Return a machine that announces windows of this size."""
+    return H2Machine({SettingsFrame.INITIAL_WINDOW_SIZE: size})
+
+
 def make_request(method=b"GET", headers=(), body_length=0):
     return Request(method, b"https", b"a.test", b"/", list(headers), body_length)
 
@@ -58,7 +63,7 @@ def server():
 
 @pytest.fixture
 def protocol():
-    return H2Protocol(H2Machine(WINDOW), FlowControlManager)
+    return H2Protocol(windowed(WINDOW), FlowControlManager)
 
 
 def sent(protocol):
@@ -541,7 +546,7 @@ def test_the_connections_credit_is_given_on_receipt(protocol, server):
     greet(protocol, server)
     protocol.receive_data(wire(server.headers(1, 200)))
     given = 0
-    other = H2Protocol(H2Machine(2**24), FlowControlManager)
+    other = H2Protocol(windowed(2**24), FlowControlManager)
     open_stream(other)
     frames = Frames()
     other.receive_data(wire(frames.settings(), frames.headers(1, 200)))
@@ -597,7 +602,7 @@ def test_window_managers_of_users_decide(server):
         def increase_window_size(self, frame_size):
             return frame_size + 1
 
-    protocol = H2Protocol(H2Machine(WINDOW), Generous)
+    protocol = H2Protocol(windowed(WINDOW), Generous)
     stream = open_stream(protocol)
     greet(protocol, server)
     protocol.receive_data(wire(server.headers(1, 200), server.data(1, b"12345")))
@@ -616,7 +621,7 @@ def test_window_managers_are_told_the_size_of_the_document(server):
             seen.append((frame_size, self.document_size))
             return 0
 
-    protocol = H2Protocol(H2Machine(WINDOW), Curious)
+    protocol = H2Protocol(windowed(WINDOW), Curious)
     stream = open_stream(protocol)
     greet(protocol, server)
     length = [("content-length", "10")]
@@ -643,7 +648,11 @@ def probing(protocol, server, received):
 def growing(server):
     """A protocol with one download under way, its window 100,000 bytes."""
     windows = Windows(stream=WINDOW, max_stream=4 * WINDOW, total=6 * WINDOW)
-    protocol = H2Protocol(H2Machine(WINDOW), AutoFlowControlManager, windows=windows)
+    protocol = H2Protocol(
+        windowed(WINDOW),
+        AutoFlowControlManager,
+        windows=windows,
+    )
     protocol.stream = open_stream(protocol)
     greet(protocol, server)
     protocol.receive_data(wire(server.headers(1, 200)))
@@ -697,7 +706,11 @@ def test_a_window_that_holds_nobody_up_is_soon_left_alone(growing, server):
 
 def test_windows_together_grow_no_further_than_their_limit(server):
     windows = Windows(stream=WINDOW, max_stream=4 * WINDOW, total=4 * WINDOW)
-    protocol = H2Protocol(H2Machine(WINDOW), AutoFlowControlManager, windows=windows)
+    protocol = H2Protocol(
+        windowed(WINDOW),
+        AutoFlowControlManager,
+        windows=windows,
+    )
     protocol.stream = open_stream(protocol)
     others = [open_stream(protocol) for _ in range(3)]
     greet(protocol, server)
@@ -741,7 +754,7 @@ def test_what_came_before_the_call_began_to_send_gets_credit_too(protocol, serve
 
 
 def test_what_comes_while_a_call_sends_is_bounded(server):
-    protocol = H2Protocol(H2Machine(2**26), FlowControlManager)
+    protocol = H2Protocol(windowed(2**26), FlowControlManager)
     greet(protocol, server)
     stream = open_stream(protocol, method=b"POST", end_stream=False)
     stream.sending = True

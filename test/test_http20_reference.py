@@ -93,7 +93,7 @@ def assert_refused(machine, data, code, match):
 
 @pytest.mark.scenario(32)
 def test_the_first_settings_refuse_push_and_limit_the_headers(server):
-    machine = H2Machine(initial_window_size=1234)
+    machine = H2Machine({SettingsFrame.INITIAL_WINDOW_SIZE: 1234})
     machine.initiate_connection()
     data = machine.data_to_send()
     assert data.startswith(PREFACE)

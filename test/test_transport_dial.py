@@ -363,10 +363,10 @@ def close(wire):
 
 
 class TestOpening:
-    def test_a_cleartext_connection_has_no_alpn(self, serve):
+    def test_a_cleartext_connection_has_no_tls(self, serve):
         place, serving = serve(lambda theirs: theirs.recv(10))
-        wire, alpn = open_connection(place, None, within())
-        assert alpn is None
+        wire, layer = open_connection(place, None, within())
+        assert layer is None
         close(wire)
         assert serving.result() == b""
 
@@ -386,8 +386,9 @@ class TestOpening:
                 return secure.selected_alpn_protocol(), secure.recv(10)
 
         place, serving = serve(behave, host)
-        wire, alpn = open_connection(place, tls, within())
-        assert alpn == chosen
+        wire, layer = open_connection(place, tls, within())
+        assert layer.alpn == chosen
+        assert layer.names == ({host} if host == "localhost" else set())
         close(wire)
         assert serving.result() == (chosen, b"")
 

@@ -27,6 +27,17 @@ class Interim(NamedTuple):
     headers: Fields
 
 
+class Promise(NamedTuple):
+    """A response that the server sends without being asked (RFC 9113 section 8.4)."""
+
+    stream: Stream
+    #: The request that it answers: its fields without pseudo-headers.
+    headers: Fields
+    scheme: bytes
+    authority: bytes
+    path: bytes
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
     """One request and its response.
@@ -53,6 +64,8 @@ class Stream:
     buffered: int = 0
     #: The trailer section, once the response has ended.
     trailers: Fields = field(default_factory=list)
+    #: What the server promised to push beside the response, and nobody has taken yet.
+    promises: deque[Promise] = field(default_factory=deque)
     #: The response is complete.
     ended: bool = False
     #: The request is complete: this side will send nothing more.

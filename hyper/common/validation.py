@@ -269,6 +269,25 @@ def response_head_fault(fields: Fields) -> str | None:
     return fault
 
 
+def promise_fault(fields: Fields) -> str | None:
+    """Say what is wrong with the header section of a PUSH_PROMISE frame, or None.
+
+    It has to be a whole request that is safe and has no body (RFC 9113 section 8.4):
+    the four pseudo-headers first, each once (section 8.3.1), the method GET or HEAD.
+    """
+    pseudo = dict(fields[:4])
+    if set(pseudo) != {b":method", b":scheme", b":authority", b":path"}:
+        return "the promise is not a whole request"
+    if pseudo[b":method"] not in (b"GET", b"HEAD"):
+        return (
+            f"the promised method {_show(pseudo[b':method'])} is neither GET nor HEAD"
+        )
+    fault = _section_fault(fields, 4)
+    if fault is None and any(name == b"content-length" for name, _ in fields):
+        return "the promised request has a body"
+    return fault
+
+
 def trailer_fault(fields: Fields) -> str | None:
     """Say what is wrong with the trailer section of an HTTP/2 response, or None.
 

@@ -10,7 +10,7 @@ from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import TLSParameters
-from ..transport.tls import HTTP11, default_context
+from ..transport.tls import HTTP11, TLSFilter, default_context
 from ..verbs import Connection
 from .protocol import H11Protocol
 from .response import HTTP11Response
@@ -57,7 +57,7 @@ class HTTP11Connection(Connection[HTTP11Response]):
             tls = TLSParameters(ssl_context or default_context(), (HTTP11,))
         super().__init__(origin, tls, timeout)
 
-    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> H11Protocol:
+    def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H11Protocol:
         return H11Protocol(next_stream_id=next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response:

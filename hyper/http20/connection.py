@@ -5,43 +5,21 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 
-from h2.settings import Settings
-
 from ..common.exceptions import TLSError
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
-from ..exchange import UNSET, Exchange, Unset
-from ..response import Line
-from ..transport.deadline import Deadlines, TimeoutLike
+from ..exchange import Exchange
+from ..transport.deadline import TimeoutLike
 from ..transport.dial import TLSParameters
-from ..transport.tls import H2, HTTP11, default_context
-from ..verbs import Connection
+from ..transport.tls import H2, HTTP11, TLSFilter, default_context
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
 from .response import HTTP20Response
-from .window import AutoFlowControlManager, Windows
+from .verbs import HTTP2Options, HTTP2Verbs
+from .window import Windows
 
 
-def new_protocol(
-    state_machine: MachineClass,
-    window_manager: WindowManagerClass | None,
-    windows: Windows,
-    next_stream_id: int,
-) -> H2Protocol:
-    """Return the Protocol of a new connection.
-
-    Ids of clients are odd (RFC 9113 section 5.1.1), and go on where the last
-    connection's ended: servers accept any first id, and users never see one twice.
-    """
-    return H2Protocol(
-        state_machine(windows.stream, False),
-        window_manager or AutoFlowControlManager,
-        next_stream_id | 1,
-        windows=windows,
-    )
-
-
-class HTTP20Connection(Connection[HTTP20Response]):
+class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     """A connection to one server over HTTP/2, shared by any number of threads.
 
     Each request is a stream of its own: requests of many threads, and many of one, are
@@ -59,7 +37,7 @@ class HTTP20Connection(Connection[HTTP20Response]):
         knowledge", RFC 9113 section 3.3).
     :param window_manager: a class made like
         :class:`~hyper.http20.window.BaseFlowControlManager`.
-    :param enable_push: not available yet.
+    :param enable_push: whether the server may push; see :meth:`get_pushes`.
     :param ssl_context: an :class:`ssl.SSLContext` to use. None: one that verifies
         certificates against certifi's authorities, or those that ``SSL_CERT_FILE`` or
         ``SSL_CERT_DIR`` name.
@@ -68,10 +46,11 @@ class HTTP20Connection(Connection[HTTP20Response]):
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
     :param state_machine: the HTTP/2 state machine: a class with the interface of
-        :class:`h2.connection.H2Connection`, called with the window size of streams and
-        whether push is allowed.
+        :class:`h2.connection.H2Connection`, called with the settings to announce.
     :param windows: the sizes of the flow-control windows, and what they may grow to.
-    :raises LocalProtocolError: if ``host`` names no server.
+    :param settings: what the first SETTINGS frame says beside hyper's own, by name
+        (``header_table_size``) or code; of equal ones, these count.
+    :raises LocalProtocolError: if ``host`` names no server, or a setting is unknown.
     """
 
     version = HTTPVersion.http20
@@ -92,88 +71,32 @@ class HTTP20Connection(Connection[HTTP20Response]):
         *,
         state_machine: MachineClass = H2Machine,
         windows: Windows | None = None,
+        settings: Mapping[str | int, int] | None = None,
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
-        if enable_push:
-            raise NotImplementedError("server push is not available yet")
         origin = parse_host(host, port, secure, default_port=443)
         tls = None
         if origin.secure:
             # http/1.1 is offered so that a server without HTTP/2 can say so.
             tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
-        super().__init__(origin, tls, timeout)
+        options = HTTP2Options(
+            window_manager,
+            enable_push,
+            state_machine,
+            windows or Windows(),
+            settings or {},
+        )
+        super().__init__(origin, tls, timeout, options)
         self._force_proto = force_proto
-        self._window_manager = window_manager
-        self._state_machine = state_machine
-        self._windows = windows or Windows()
 
-    def ping(
-        self,
-        opaque_data: str | bytes | None = None,
-        *,
-        timeout: TimeoutLike | Unset = UNSET,
-    ) -> float:
-        """Send a PING, wait for its answer and return the round trip in seconds.
-
-        :param opaque_data: eight bytes to send. None: some of hyper's own.
-        :param timeout: as for :meth:`request`; its ``read`` limit bounds the wait.
-        :raises ValueError: if ``opaque_data`` is not eight bytes.
-        :raises ReadTimeout: if no answer came in time. The connection is left alone.
-        """
-        data = opaque_data.encode() if isinstance(opaque_data, str) else opaque_data
-        if data is not None and len(data) != 8:
-            raise ValueError(f"a PING carries 8 bytes, not {len(data)}")
-        deadlines = self._deadlines(timeout)
-        line, protocol = self._get_h2_line(deadlines)
-        with line.socket as wire:
-            started = deadlines.now()
-            ping = protocol.ping(data)
-            wire.wait_until(
-                lambda: ping.answered,
-                ping,
-                deadlines.read(),
-                f"waiting for {self.host} to answer a PING",
-            )
-            return deadlines.now() - started
-
-    @property
-    def remote_settings(self) -> Settings:
-        """The server's settings, waiting until they have come.
-
-        :raises HyperError: if no connection can be made, or it ends first.
-        """
-        deadlines = self._deadlines(UNSET)
-        line, protocol = self._get_h2_line(deadlines)
-        with line.socket as wire:
-            wire.wait_until(
-                lambda: protocol.settings_received,
-                protocol,
-                deadlines.read(),
-                f"waiting for the settings of {self.host}",
-            )
-        return protocol.machine.remote_settings
-
-    @property
-    def max_concurrent_streams(self) -> int:
-        """How many requests the server allows at a time; waits as the settings do."""
-        return self.remote_settings.max_concurrent_streams
-
-    def _get_h2_line(self, deadlines: Deadlines) -> tuple[Line, H2Protocol]:
-        line = self._get_line(deadlines, self._closings)
-        assert isinstance(line.protocol, H2Protocol)
-        return line, line.protocol
-
-    def _make_protocol(self, alpn: str | None, next_stream_id: int) -> H2Protocol:
-        chosen = self._force_proto or alpn
-        if self._tls is not None and chosen != H2:
+    def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H2Protocol:
+        if tls is not None and (self._force_proto or tls.alpn) != H2:
             raise TLSError(
                 f"{self.host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "
-                f"{alpn or 'neither'}"
+                f"{tls.alpn or 'neither'}"
             )
-        return new_protocol(
-            self._state_machine, self._window_manager, self._windows, next_stream_id
-        )
+        return self._new_h2_protocol(tls, next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP20Response:
         return HTTP20Response(

@@ -19,7 +19,7 @@ Everything here is guarded by the lock of the BufferedSocket that holds the Prot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Protocol as Interface
 
@@ -30,6 +30,7 @@ from h2.events import (
     Event,
     InformationalResponseReceived,
     PingAckReceived,
+    PushedStreamReceived,
     RemoteSettingsChanged,
     ResponseReceived,
     StreamEnded,
@@ -53,11 +54,12 @@ from ..common.exceptions import (
 )
 from ..common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from ..common.request import Request
-from ..common.stream import Fields, Interim, Stream
+from ..common.stream import Fields, Interim, Promise, Stream
 from ..common.validation import (
     CONNECTION_SPECIFIC,
     content_length,
     drop_forbidden_trailers,
+    promise_fault,
     strip_values,
 )
 from .window import AutoFlowControlManager, BaseFlowControlManager, Windows
@@ -80,6 +82,8 @@ PROBE_AFTER = 2
 #: How many round trips in a row may leave the window as it is before the measuring
 #: ends: servers take exception to clients that PING without end.
 PROBES_IN_VAIN = 3
+#: How many pushed responses there may be at a time; more are refused.
+MAX_PUSHES = 32
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
@@ -118,8 +122,8 @@ class Machine(Interface):
     def data_to_send(self, amount: int | None = ...) -> bytes: ...
 
 
-#: What makes a state machine of the window for streams and whether to allow push.
-MachineClass = Callable[[int, bool], Machine]
+#: What makes a state machine of the settings to announce, by code.
+MachineClass = Callable[[Mapping[int, int]], Machine]
 
 
 @dataclass(slots=True, eq=False)
@@ -155,6 +159,8 @@ class H2Protocol:
     :param window_manager: the class that manages the windows.
     :param highest_stream_id: the last id that may be used; lower only in tests.
     :param windows: the sizes of the windows.
+    :param authorities: for whom the server may push: what its certificate shows it to
+        be. Promises for others are refused (RFC 9113 section 8.4).
     """
 
     version = HTTPVersion.http20
@@ -166,6 +172,7 @@ class H2Protocol:
         next_stream_id: int = 1,
         highest_stream_id: int = HIGHEST_STREAM_ID,
         windows: Windows | None = None,
+        authorities: frozenset[bytes] = frozenset(),
     ) -> None:
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
@@ -177,6 +184,8 @@ class H2Protocol:
         self._highest_stream_id = highest_stream_id
         self._new_window = window_manager
         self._exchanges: dict[int, _Exchange] = {}
+        self._pushes = 0  # how many of them the server opened
+        self._authorities = authorities
         self._blocked: set[Stream] = set()  # wait for the peer's window
         self._pings: dict[bytes, Ping] = {}
         self._ping_count = 0
@@ -239,6 +248,7 @@ class H2Protocol:
             if not stream.over:
                 stream.error = error
         self._exchanges.clear()
+        self._pushes = 0
         self.touched.add(EVERYONE)
 
     # What connections ask.
@@ -254,7 +264,7 @@ class H2Protocol:
 
     @property
     def open_streams(self) -> int:
-        return len(self._exchanges)
+        return len(self._exchanges) - self._pushes
 
     @property
     def max_concurrent_streams(self) -> int:
@@ -267,7 +277,7 @@ class H2Protocol:
     def free_places(self) -> int:
         if not self.accepting:
             return 0
-        return max(0, self.max_concurrent_streams - len(self._exchanges))
+        return max(0, self.max_concurrent_streams - self.open_streams)
 
     def open(self, request: Request, end_stream: bool) -> Stream:
         """Queue the HEADERS of a request and return the record of its exchange.
@@ -340,7 +350,10 @@ class H2Protocol:
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
         if stream.stream_id not in self._exchanges:
             return
-        self._send_reset(stream, code)
+        self._send_reset(stream.stream_id, code)
+        while stream.promises:
+            # Who gives up the page does not want what belongs to it.
+            self.reset(stream.promises.popleft().stream, error, code)
         if not stream.over:
             stream.error = error or StreamResetError(
                 f"stream {stream.stream_id} was reset by this side: {_code_name(code)}",
@@ -408,6 +421,36 @@ class H2Protocol:
             stream.method, stream.status, stream.headers
         )
         exchange.window.document_size = content_length(stream.headers) or 0
+
+    def _take_push(self, event: PushedStreamReceived) -> None:
+        """Note a promise with the request that it came for, if it may be believed."""
+        pushed_id = event.pushed_stream_id or 0
+        parent = self._exchange_of(event.parent_stream_id or 0)
+        fields = _plain(event.headers)
+        pseudo = dict(fields[:4])
+        fault = promise_fault(fields)
+        if fault is not None:
+            self._send_reset(pushed_id, ErrorCodes.PROTOCOL_ERROR)
+        elif (
+            parent is None
+            or self._pushes >= MAX_PUSHES
+            or pseudo[b":authority"].lower() not in self._authorities
+        ):
+            self._send_reset(pushed_id, ErrorCodes.REFUSED_STREAM)
+        else:
+            stream = Stream(pushed_id, pseudo[b":method"], sent=True)
+            window = self._new_window(self.machine.local_settings.initial_window_size)
+            self._exchanges[pushed_id] = _Exchange(stream, window)
+            self._pushes += 1
+            parent.stream.promises.append(
+                Promise(
+                    stream,
+                    strip_values(fields[4:]),
+                    pseudo[b":scheme"],
+                    pseudo[b":authority"],
+                    pseudo[b":path"],
+                )
+            )
 
     def _take_data(self, event: DataReceived) -> None:
         length = event.flow_controlled_length or 0
@@ -570,7 +613,7 @@ class H2Protocol:
     def _refuse(self, exchange: _Exchange, fault: str) -> None:
         """Reset a stream for what the server did on it."""
         stream = exchange.stream
-        self._send_reset(stream, ErrorCodes.PROTOCOL_ERROR)
+        self._send_reset(stream.stream_id, ErrorCodes.PROTOCOL_ERROR)
         stream.error = exceptions.InvalidResponseError(
             f"stream {stream.stream_id}: {fault}"
         )
@@ -578,9 +621,9 @@ class H2Protocol:
 
     # The end of a stream.
 
-    def _send_reset(self, stream: Stream, code: int) -> None:
+    def _send_reset(self, stream_id: int, code: int) -> None:
         try:
-            self.machine.reset_stream(stream.stream_id, code)
+            self.machine.reset_stream(stream_id, code)
         except (NoSuchStreamError, StreamClosedError):
             pass  # The frame at fault was the last of both sides: nothing to reset.
 
@@ -588,17 +631,18 @@ class H2Protocol:
         """Forget the stream if both sides are done with it."""
         if stream.error is not None and not stream.sent:
             # Our side is still open, and nobody is interested any more.
-            self._send_reset(stream, CANCEL)
+            self._send_reset(stream.stream_id, CANCEL)
             self._close(stream)
         elif stream.ended and stream.stopped:
-            self._send_reset(stream, NO_ERROR)
+            self._send_reset(stream.stream_id, NO_ERROR)
             self._close(stream)
         elif stream.sent and stream.over:
             self._close(stream)
 
     def _close(self, stream: Stream) -> None:
         """Forget the stream; the first in the queue may have its place."""
-        self._exchanges.pop(stream.stream_id, None)
+        if self._exchanges.pop(stream.stream_id, None) and stream.stream_id % 2 == 0:
+            self._pushes -= 1
         self._blocked.discard(stream)
         self.touched |= {stream, HEADS}
         if self.queue:
@@ -609,6 +653,7 @@ class H2Protocol:
 _EVENTS: dict[type[Event], Callable[..., None]] = {
     InformationalResponseReceived: H2Protocol._take_interim,
     ResponseReceived: H2Protocol._take_response,
+    PushedStreamReceived: H2Protocol._take_push,
     DataReceived: H2Protocol._take_data,
     TrailersReceived: H2Protocol._take_trailers,
     StreamEnded: H2Protocol._take_end,

@@ -22,6 +22,8 @@ from __future__ import annotations
 
 import struct
 from collections import deque
+from collections.abc import Mapping
+from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
@@ -68,21 +70,20 @@ class MalformedResponse(StreamReset):
     reason: str = ""
 
 
-def client_settings(initial_window_size: int, enable_push: bool) -> Settings:
+def client_settings(wanted: Mapping[int, int]) -> Settings:
     """Return what a client says in its first SETTINGS frame."""
+    values: dict[int, int] = {
+        SettingCodes.ENABLE_PUSH: 0,
+        SettingCodes.MAX_CONCURRENT_STREAMS: 100,
+        SettingCodes.MAX_HEADER_LIST_SIZE: H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE,
+    }
+    values.update(wanted)
     settings = Settings(
-        client=True,
-        initial_values={
-            SettingCodes.ENABLE_PUSH: int(enable_push),
-            SettingCodes.INITIAL_WINDOW_SIZE: initial_window_size,
-            SettingCodes.MAX_CONCURRENT_STREAMS: 100,
-            SettingCodes.MAX_HEADER_LIST_SIZE: (
-                H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE
-            ),
-        },
+        client=True, initial_values=cast("dict[SettingCodes, int]", values)
     )
-    # A server's setting (RFC 8441 section 3); some servers refuse a client's.
-    del settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
+    if SettingCodes.ENABLE_CONNECT_PROTOCOL not in wanted:
+        # A server's setting (RFC 8441 section 3); some servers refuse a client's.
+        del settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
     return settings
 
 
@@ -94,11 +95,11 @@ class H2Machine(H2Connection):
     :class:`MalformedResponse` event. Header blocks to be sent are not validated: the
     caller has done so. Not thread-safe.
 
-    :param initial_window_size: the window announced for streams, in bytes.
-    :param enable_push: whether the server may push.
+    :param settings: what the first SETTINGS frame says beside, or instead of, hyper's
+        defaults, by code.
     """
 
-    def __init__(self, initial_window_size: int = 65535, enable_push: bool = False):
+    def __init__(self, settings: Mapping[int, int] | None = None) -> None:
         super().__init__(
             H2Configuration(
                 client_side=True,
@@ -109,7 +110,16 @@ class H2Machine(H2Connection):
                 normalize_outbound_headers=False,
             )
         )
-        self.local_settings = client_settings(initial_window_size, enable_push)
+        self.local_settings = client_settings(settings or {})
+        # h2 enforces its own defaults until a *change* of a setting is acknowledged.
+        # Smaller limits are not enforced at all: until then the peer may not know them.
+        self.max_inbound_frame_size = self.local_settings.max_frame_size
+        self.decoder.max_allowed_table_size = max(
+            4096, self.local_settings.header_table_size
+        )
+        self.decoder.max_header_list_size = (
+            self.local_settings.max_header_list_size or 0
+        )
         self._input = bytearray()
         self._greeted = False
         self._budget = CONTROL_FRAME_BUDGET
@@ -175,7 +185,11 @@ class H2Machine(H2Connection):
             return [_goaway(frame)]
         if kind == _SETTINGS and not flags & _ACK and stream_id == 0:
             frame = _known_settings(frame)
-        elif kind == _HEADERS and stream_id % 2 == 0 and stream_id not in self.streams:
+        elif (
+            kind == _HEADERS
+            and stream_id % 2 == 0
+            and stream_id > self.highest_inbound_stream_id  # nobody promised it
+        ):
             raise self._fault(f"the server opened stream {stream_id}")
         elif kind == _WINDOW_UPDATE and frame[9:] == bytes(4) and stream_id:
             # RFC 9113 section 6.9: an increment of 0 is an error of the stream.

@@ -48,8 +48,8 @@ class TLSParameters:
 
 def open_connection(
     origin: Origin, tls: TLSParameters | None, deadline: Deadline
-) -> tuple[BufferedSocket, str | None]:
-    """Connect to ``origin`` and return the connection and what ALPN chose.
+) -> tuple[BufferedSocket, TLSFilter | None]:
+    """Connect to ``origin`` and return the connection and its TLS, if there is any.
 
     :param tls: how to speak TLS; None for a cleartext connection.
     :raises ConnectError: if no address could be connected to, or the connection was
@@ -71,7 +71,7 @@ def open_connection(
                 where = f"{origin.host} port {origin.port}"
                 raise ConnectError(f"cannot connect to {where}: {error}") from error
             raise
-    return wire, layer.alpn
+    return wire, layer
 
 
 def connect(origin: Origin, deadline: Deadline) -> socket.socket:

@@ -20,6 +20,7 @@ import os
 import ssl
 import threading
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import certifi
 
@@ -84,6 +85,15 @@ class TLSFilter:
     def alpn(self) -> str | None:
         """The protocol that the server chose; None if it chose none."""
         return self._tls.selected_alpn_protocol()
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The DNS names in the server's certificate, wildcards as they stand there."""
+        certificate = self._tls.getpeercert() or {}
+        found = cast(
+            "tuple[tuple[str, str], ...]", certificate.get("subjectAltName", ())
+        )
+        return frozenset(name.lower() for kind, name in found if kind == "DNS")
 
     def decrypt(self, data: bytes) -> bytes:
         """Take bytes from the wire and return the plain bytes they complete.

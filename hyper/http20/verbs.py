@@ -1,0 +1,226 @@
+"""The verbs that only HTTP/2 has, and what an HTTP/2 connection is made with."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from h2.settings import SettingCodes, Settings
+
+from ..common.exceptions import LocalProtocolError
+from ..common.target import Origin
+from ..exchange import UNSET, Exchange, R, Unset
+from ..response import Line
+from ..transport.deadline import Deadlines, TimeoutLike
+from ..transport.dial import TLSParameters
+from ..transport.tls import TLSFilter
+from ..verbs import Connection
+from .protocol import H2Protocol, MachineClass, WindowManagerClass
+from .push import HTTP20Push
+from .reference import H2Machine
+from .window import AutoFlowControlManager, Windows
+
+#: How many requests are remembered for what was pushed with them.
+PARENTS_KEPT = 100
+
+
+@dataclass(frozen=True, slots=True)
+class HTTP2Options:
+    """What users may choose about HTTP/2; see :class:`~hyper.HTTP20Connection`.
+
+    :raises LocalProtocolError: if a setting has no such name, or is not the user's to
+        choose.
+    """
+
+    window_manager: WindowManagerClass | None = None
+    enable_push: bool = False
+    state_machine: MachineClass = H2Machine
+    windows: Windows = field(default_factory=Windows)
+    settings: Mapping[str | int, int] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        if SettingCodes.ENABLE_PUSH in self._codes():
+            raise LocalProtocolError("enable_push is an argument of its own")
+
+    def protocol(
+        self, next_stream_id: int, authorities: frozenset[bytes]
+    ) -> H2Protocol:
+        """Return the Protocol of a new connection.
+
+        Ids of clients are odd (RFC 9113 section 5.1.1), and go on where the last
+        connection's ended: servers accept any first id, and users never see one twice.
+        """
+        settings = self._codes()
+        windows = self.windows
+        stream = settings.setdefault(SettingCodes.INITIAL_WINDOW_SIZE, windows.stream)
+        if stream != windows.stream:
+            windows = replace(
+                windows,
+                stream=max(1, stream),
+                max_stream=max(1, stream, windows.max_stream),
+                total=max(stream, windows.total),
+            )
+        settings[SettingCodes.ENABLE_PUSH] = int(self.enable_push)
+        return H2Protocol(
+            self.state_machine(settings),
+            self.window_manager or AutoFlowControlManager,
+            next_stream_id | 1,
+            windows=windows,
+            authorities=authorities if self.enable_push else frozenset(),
+        )
+
+    def _codes(self) -> dict[int, int]:
+        return {_code(name): value for name, value in self.settings.items()}
+
+
+def _code(name: str | int) -> int:
+    if isinstance(name, int):
+        return name
+    try:
+        return SettingCodes[name.upper()]
+    except KeyError:
+        raise LocalProtocolError(f"no setting is called {name!r}") from None
+
+
+class HTTP2Verbs(Connection[R]):
+    """A connection that can speak HTTP/2."""
+
+    def __init__(
+        self,
+        origin: Origin,
+        tls: TLSParameters | None,
+        timeout: TimeoutLike,
+        options: HTTP2Options,
+    ) -> None:
+        super().__init__(origin, tls, timeout)
+        self._options = options
+        # Requests that pushes may come for, the latest last. Guarded by _mutex.
+        self._parents: OrderedDict[int, Exchange] = OrderedDict()
+
+    def ping(
+        self,
+        opaque_data: str | bytes | None = None,
+        *,
+        timeout: TimeoutLike | Unset = UNSET,
+    ) -> float:
+        """Send a PING, wait for its answer and return the round trip in seconds.
+
+        :param opaque_data: eight bytes to send. None: some of hyper's own.
+        :param timeout: as for :meth:`request`; its ``read`` limit bounds the wait.
+        :raises ValueError: if ``opaque_data`` is not eight bytes.
+        :raises LocalProtocolError: if the server speaks HTTP/1.1.
+        :raises ReadTimeout: if no answer came in time. The connection is left alone.
+        """
+        data = opaque_data.encode() if isinstance(opaque_data, str) else opaque_data
+        if data is not None and len(data) != 8:
+            raise ValueError(f"a PING carries 8 bytes, not {len(data)}")
+        deadlines = self._deadlines(timeout)
+        line, protocol = self._get_h2_line(deadlines)
+        with line.socket as wire:
+            started = deadlines.now()
+            ping = protocol.ping(data)
+            wire.wait_until(
+                lambda: ping.answered,
+                ping,
+                deadlines.read(),
+                f"waiting for {self.host} to answer a PING",
+            )
+            return deadlines.now() - started
+
+    @property
+    def remote_settings(self) -> Settings:
+        """The server's settings, waiting until they have come.
+
+        :raises LocalProtocolError: if the server speaks HTTP/1.1.
+        :raises HyperError: if no connection can be made, or it ends first.
+        """
+        deadlines = self._deadlines(UNSET)
+        line, protocol = self._get_h2_line(deadlines)
+        with line.socket as wire:
+            wire.wait_until(
+                lambda: protocol.settings_received,
+                protocol,
+                deadlines.read(),
+                f"waiting for the settings of {self.host}",
+            )
+        return protocol.machine.remote_settings
+
+    @property
+    def max_concurrent_streams(self) -> int:
+        """How many requests the server allows at a time; waits as the settings do."""
+        return self.remote_settings.max_concurrent_streams
+
+    def get_pushes(
+        self, stream_id: int | None = None, capture_all: bool = False
+    ) -> Iterator[HTTP20Push]:
+        """Iterate over what the server promised to push beside a response.
+
+        What was returned once is not returned again. A promise that nobody takes is
+        cancelled when its request's response is closed early, or with the connection;
+        there are never more than 32 at a time.
+
+        :param stream_id: the request; None for the latest. It may be done already.
+        :param capture_all: whether to wait for more promises, until the response ends.
+        :raises LocalProtocolError: if there is no such request, or the connection was
+            made without ``enable_push``.
+        :raises HyperError: if ``capture_all`` waits and the response fails.
+        """
+        if not self._options.enable_push:
+            raise LocalProtocolError("the connection was made without enable_push")
+        with self._mutex:
+            if stream_id is None and self._parents:
+                stream_id = next(reversed(self._parents))
+            parent = self._parents.get(stream_id or 0)
+        if parent is None:
+            raise LocalProtocolError(f"no request {stream_id!r} is known")
+        return self._take_pushes(parent, capture_all)
+
+    def _take_pushes(self, parent: Exchange, capture_all: bool) -> Iterator[HTTP20Push]:
+        stream = parent.stream
+        while True:
+            with parent.line.socket as wire:
+                if capture_all:
+                    wire.wait_until(
+                        lambda: bool(stream.promises) or stream.over,
+                        stream,
+                        parent.deadlines.read(),
+                        f"waiting for pushes on stream {stream.stream_id}",
+                    )
+                if not stream.promises:
+                    if capture_all and stream.error is not None:
+                        raise stream.error.fresh()
+                    return
+                promise = stream.promises.popleft()
+            yield HTTP20Push(parent.line, promise, parent.deadlines)
+
+    def _begin(self, exchange: Exchange) -> int:
+        stream_id = super()._begin(exchange)
+        if self._options.enable_push:
+            with self._mutex:
+                self._parents[stream_id] = exchange
+                if len(self._parents) > PARENTS_KEPT:
+                    self._parents.popitem(last=False)
+        return stream_id
+
+    def _get_h2_line(self, deadlines: Deadlines) -> tuple[Line, H2Protocol]:
+        line = self._get_line(deadlines, self._closings)
+        if not isinstance(line.protocol, H2Protocol):
+            raise LocalProtocolError(f"{self.host} speaks HTTP/1.1, which has no such")
+        return line, line.protocol
+
+    def _new_h2_protocol(
+        self, tls: TLSFilter | None, next_stream_id: int
+    ) -> H2Protocol:
+        return self._options.protocol(next_stream_id, self._authorities(tls))
+
+    def _authorities(self, tls: TLSFilter | None) -> frozenset[bytes]:
+        """Return for whom the server may speak: the names of its certificate.
+
+        Wildcards are left out: they say too little about who may push for whom.
+        """
+        if tls is None or not self._options.enable_push:
+            return frozenset([self._authority])
+        port = self._authority[len(self._origin.host.encode()) :]
+        names = {name.encode() + port for name in tls.names if "*" not in name}
+        return frozenset(names | {self._authority})
