@@ -14,8 +14,8 @@ from .response import HTTP20Response
 class HTTP20Push:
     """A promise of the server's, and the way to the response it promises.
 
-    Made by ``get_pushes``. Its server is one that its certificate shows to speak for
-    :attr:`authority`.
+    Made by ``get_pushes``. The server's certificate shows that it may speak for
+    ``authority``.
 
     :ivar scheme: of the request that is answered, as are ``method``, ``authority`` and
         ``path``: all ``bytes``.
