@@ -37,7 +37,7 @@ from .common.target import Origin, authority
 from .response import Line, Response
 from .transport import dial
 from .transport.bufsocket import BufferedSocket
-from .transport.deadline import Deadlines, Mutex, TimeoutLike
+from .transport.deadline import Deadline, Deadlines, Mutex, TimeoutLike, new_lock
 from .transport.deadline import Timeout as Limits
 from .transport.tls import TLSFilter
 
@@ -130,12 +130,14 @@ class Exchanger(Generic[R]):
         self._tls = tls
         self._limits = Limits.of(timeout)
         self._dialing = Mutex()
-        self._mutex = Mutex()
+        self._mutex = new_lock()
         # Guarded by _mutex; _line is read without it where an old one does no harm.
         self._line: Line | None = None  # where new requests go
         self._lines: weakref.WeakSet[Line] = weakref.WeakSet()  # all that are in use
         self._exchanges: dict[int, Exchange] = {}  # sent, and no response asked for yet
+        self._closed: dict[int, Exchange] = {}  # those of a connection that was closed
         self._unfinished: dict[int, Exchange] = {}  # more of the request is to be sent
+        self._call: dial.Call | None = None  # the dial that is under way
         self._next_stream_id = 1
         self._closings = 0
 
@@ -186,10 +188,14 @@ class Exchanger(Generic[R]):
         with self._mutex:
             self._closings += 1
             lines = list(self._lines)
+            call = self._call
             self._line = None
-            self._exchanges.clear()
-            self._unfinished.clear()
-        error = ConnectionLost("the connection was closed by this side")
+            # Whoever asks for one by its id still learns what became of it.
+            self._closed, self._exchanges = self._exchanges, {}
+            self._unfinished = {}
+        error = _closed_here()
+        if call is not None:
+            call.hang_up(error)
         for line in lines:
             with line.socket as wire:
                 line.protocol.close()
@@ -217,81 +223,106 @@ class Exchanger(Generic[R]):
         return limits.start()
 
     def _send(self, exchange: Exchange) -> None:
-        """Send the request, on a new connection where the present one is done for."""
-        for attempt in range(MAX_DIALS):
+        """Send the request, on a new connection where the present one is done for.
+
+        Other threads may use up a connection before this one gets its turn, as often
+        as they like. Connections that nobody could use are the server's fault.
+        """
+        place = exchange.deadlines.place()
+        unused = 0
+        while True:
             line = self._get_line(exchange.deadlines, exchange.closings)
-            if self._open(exchange, line):
+            if self._open(exchange, line, place):
                 if exchange.request.body_length != 0 and self._is_wanted(exchange):
                     self._upload(exchange, exchange.body)
                 return
-            failure = line.socket.failure
-            if attempt and failure and not isinstance(failure, ConnectionLost):
-                raise failure.fresh()
-        error = ConnectionLost(
-            f"{self.host} closed {MAX_DIALS} connections before it took the request"
-        )
-        error.retry_safe = True
-        raise error
+            if place.passed:
+                raise place.error(f"waiting for a connection to {self.host}")
+            if line.unused:
+                unused += 1
+                failure = line.socket.failure
+                if unused > 1 and failure and not isinstance(failure, ConnectionLost):
+                    raise failure.fresh()
+                if unused == MAX_DIALS:
+                    error = ConnectionLost(
+                        f"{self.host} closed {unused} connections before they were used"
+                    )
+                    error.retry_safe = True
+                    raise error
 
     def _get_line(self, deadlines: Deadlines, closings: int) -> Line:
         """Return a line that takes requests, connecting if there is none."""
-        line = self._line
-        if line is not None and _usable(line):
+        line = self._usable_line(closings)
+        if line is not None:
             return line
         deadline = deadlines.connect()
         self._dialing.acquire(deadline, f"while another thread connects to {self.host}")
         try:
-            line = self._line
-            if line is not None and _usable(line):
-                return line
-            wire, tls = dial.open_connection(self._origin, self._tls, deadline)
-            try:
-                line = Line(wire, self._make_protocol(tls, self._next_stream_id))
-                with wire:
-                    wire.speak(line.protocol)
-                self._adopt(line, closings)
-            except HyperError as error:
-                with wire:
-                    wire.close(error)
-                raise
-            return line
+            return self._usable_line(closings) or self._dial(deadline, closings)
         finally:
             self._dialing.release()
 
-    def _adopt(self, line: Line, closings: int) -> None:
-        with self._mutex:
-            if self._closings != closings:
-                raise ConnectionLost("the connection was closed by this side")
-            self._line = line
-            self._lines.add(line)
+    def _usable_line(self, closings: int) -> Line | None:
+        if self._closings != closings:
+            raise _closed_here()
+        line = self._line
+        return line if line is not None and _usable(line) else None
 
-    def _open(self, exchange: Exchange, line: Line) -> bool:
+    def _dial(self, deadline: Deadline, closings: int) -> Line:
+        call = dial.Call()
+        with self._mutex:
+            self._call = call
+            first_stream_id = self._next_stream_id
+        try:
+            wire, tls = dial.open_connection(self._origin, self._tls, deadline, call)
+        finally:
+            self._call = None
+        try:
+            protocol = self._make_protocol(tls, first_stream_id)
+            line = Line(wire, protocol, protocol.next_stream_id)
+            with wire:
+                wire.speak(protocol)
+            with self._mutex:
+                if self._closings != closings:
+                    raise _closed_here()
+                self._line = line
+                self._lines.add(line)
+        except BaseException as error:
+            with wire:
+                wire.close(error if isinstance(error, HyperError) else _closed_here())
+            raise
+        return line
+
+    def _open(self, exchange: Exchange, line: Line, place: Deadline) -> bool:
         """Send the head of the request; return False if the line takes no more."""
         protocol = line.protocol
-        deadlines = exchange.deadlines
         with line.socket as wire:
-            if not self._wait_for_place(exchange, line):
+            if not self._wait_for_place(exchange, line, place):
                 return False
             queued_before = wire.queued_bytes
             end_stream = exchange.request.body_length == 0
-            stream = protocol.open(exchange.request, end_stream)
+            # Under _mutex, so that no line opens an id that another has been given.
+            with self._mutex:
+                if self._line is not line:
+                    return False
+                stream = protocol.open(exchange.request, end_stream)
+                self._next_stream_id = protocol.next_stream_id
             exchange.sent(line, stream, queued_before)
             exchange.meter = Meter(exchange.request.body_length)
-            with self._mutex:
-                self._next_stream_id = max(
-                    self._next_stream_id, protocol.next_stream_id
-                )
             doing = f"sending the request on stream {stream.stream_id}"
             try:
-                wire.wait_drained(deadlines.write(), doing, MAX_QUEUED)
-            except Timeout as error:
-                protocol.reset(stream, error, CANCEL)
+                wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+            except HyperError as error:
+                if isinstance(error, Timeout):
+                    protocol.reset(stream, error, CANCEL)
+                    raise
+                # The stream knows; get_response tells, or sends it again.
+            except BaseException:
+                protocol.reset(stream, None, CANCEL)
                 raise
-            except HyperError:
-                pass  # The stream knows; get_response tells, or sends it again.
         return True
 
-    def _wait_for_place(self, exchange: Exchange, line: Line) -> bool:
+    def _wait_for_place(self, exchange: Exchange, line: Line, place: Deadline) -> bool:
         """Queue until the request may be opened; return False if it never may."""
         protocol = line.protocol
         queue = protocol.queue
@@ -303,14 +334,13 @@ class Exchanger(Generic[R]):
                     or (queue[0] is exchange and protocol.free_places > 0)
                 ),
                 exchange,
-                exchange.deadlines.place(),
+                place,
                 f"waiting until {self.host} allows one more request at a time",
             )
         except Timeout:
             raise
         except HyperError:
-            if exchange.closings != self._closings:
-                raise
+            return False
         finally:
             queue.remove(exchange)
             if queue:
@@ -394,12 +424,17 @@ class Exchanger(Generic[R]):
         stream = exchange.stream
         protocol = exchange.line.protocol
         doing = f"sending the body on stream {stream.stream_id}"
-        wire.wait_until(
-            lambda: stream.over or not rest or protocol.sendable(stream) > 0,
-            stream,
-            exchange.deadlines.write(),
-            doing,
-        )
+        while True:
+            wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+            wire.wait_until(
+                lambda: stream.over or not rest or protocol.sendable(stream) > 0,
+                stream,
+                exchange.deadlines.write(),
+                doing,
+            )
+            # Many uploads may have waited for the same window.
+            if stream.over or wire.unsent <= MAX_QUEUED:
+                break
         if stream.over:
             protocol.reset(stream, None, NO_ERROR)
             return None
@@ -411,11 +446,12 @@ class Exchanger(Generic[R]):
     # Receiving.
 
     def _peek(self, stream_id: int) -> Exchange:
-        if stream_id not in self._exchanges:
+        exchange = self._exchanges.get(stream_id) or self._closed.get(stream_id)
+        if exchange is None:
             raise LocalProtocolError(
                 f"no request with the id {stream_id!r} is waiting for its response"
             )
-        return self._exchanges[stream_id]
+        return exchange
 
     def _wait_for_any_head(self, exchanges: list[Exchange]) -> None:
         """Wait for one of the exchanges on the line of the first.
@@ -444,7 +480,8 @@ class Exchanger(Generic[R]):
                     raise LocalProtocolError("no request is waiting for its response")
                 stream_id = next(iter(self._exchanges))
             exchange = self._peek(stream_id)
-            del self._exchanges[stream_id]
+            self._exchanges.pop(stream_id, None)
+            self._closed.pop(stream_id, None)
             return exchange
 
     def _wait_for_head(self, exchange: Exchange) -> HyperError | None:
@@ -462,6 +499,8 @@ class Exchanger(Generic[R]):
             except Timeout as error:
                 line.protocol.reset(stream, error, CANCEL)
                 raise
+            except HyperError as error:
+                return stream.error or error
             if stream.status is not None:
                 return None
         return stream.error
@@ -482,6 +521,10 @@ class Exchanger(Generic[R]):
         fresh = error.fresh()
         fresh.retry_safe = fresh.retry_safe or exchange.unseen
         return fresh
+
+
+def _closed_here() -> ConnectionLost:
+    return ConnectionLost("the connection was closed by this side")
 
 
 def has_head(exchange: Exchange) -> bool:

@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http import HTTPStatus
+from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, TypeVar
 
@@ -44,6 +45,13 @@ class Line:
     socket: BufferedSocket
     #: Guarded by the socket's lock.
     protocol: WireProtocol
+    #: The id of the first request that it may carry.
+    first_stream_id: int
+
+    @property
+    def unused(self) -> bool:
+        """True if no request was ever opened on it."""
+        return self.protocol.next_stream_id == self.first_stream_id
 
 
 class Informational(NamedTuple):
@@ -104,6 +112,7 @@ class Response:
         stream = getattr(self, "_stream", None)
         if stream is not None and not (stream.over and stream.sent):
             self._line.protocol.abandoned.append(stream)
+            self._line.socket.attend()
 
     # The body.
 
@@ -154,7 +163,11 @@ class Response:
             return self._take_buffered(None if amt < 0 else amt)
         if amt == 0:
             return b""
-        return self._pull(PIECE if amt < 0 else amt)
+        piece = self._pull(PIECE if amt < 0 else amt)
+        if amt < 0 or len(piece) <= amt:
+            return piece
+        self._buffer += piece
+        return self._take_buffered(amt)
 
     def readinto(self, buffer: bytearray | memoryview) -> int:
         """Read decoded bytes into ``buffer`` until it is full or the body ends.
@@ -283,6 +296,11 @@ class Response:
                 CANCEL,
                 by_peer=False,
             )
+            if self._line.socket.held_here:
+                # The collector runs a finalizer of the user's inside one of our calls.
+                self._line.protocol.abandoned.append(stream)
+                self._line.socket.attend()
+                return
             with self._line.socket:
                 self._line.protocol.reset(stream, error, CANCEL)
 
@@ -322,7 +340,10 @@ class Response:
         return data
 
     def _pull(self, limit: int) -> bytes:
-        """Return at least one and at most ``limit`` more bytes; b"" at the end."""
+        """Return at least one more byte; b"" at the end.
+
+        That is one piece as it was received, or at most ``limit`` decoded bytes.
+        """
         while True:
             if self._decoder is not None and not self._decoder.needs_input:
                 data = self._decoder.decode(b"", limit)
@@ -330,13 +351,9 @@ class Response:
                 chunk = self._next_chunk()
                 if chunk is None:
                     return b""
+                data = chunk
                 if self._decoder is not None:
                     data = self._decoder.decode(chunk, limit)
-                elif len(chunk) > limit:
-                    self._chunks.appendleft(chunk[limit:])
-                    data = chunk[:limit]
-                else:
-                    data = chunk
             if data:
                 return data
 
@@ -369,12 +386,14 @@ class Response:
             except Timeout as error:
                 self._line.protocol.reset(stream, error, CANCEL)
                 raise
-            taken = stream.chunks.copy()
-            stream.chunks.clear()
+            sizes = list(map(len, stream.chunks))
+            taken = len(sizes)
+            # In one call of C code: a signal handler that raises may come at any other
+            # point, and a piece must be in one place or the other.
+            self._chunks.extend(islice(iter(stream.chunks.popleft, None), taken))
             stream.buffered = 0
-            for chunk in taken:
-                self._line.protocol.consumed(stream, len(chunk))
-        self._chunks += taken
+            for size in sizes:
+                self._line.protocol.consumed(stream, size)
         if not taken and stream.error is not None:
             raise stream.error.fresh()
 

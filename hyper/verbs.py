@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
 from .common.body import Body, BodyLike
-from .common.exceptions import LocalProtocolError
+from .common.exceptions import HyperError, LocalProtocolError
 from .common.request import Request
 from .common.target import Origin, request_target
 from .common.validation import (
@@ -140,14 +140,22 @@ class Connection(Exchanger[R]):
             server can have acted on the request.
         """
         exchange = self._claim(stream_id)
-        while True:
-            error = self._wait_for_head(exchange)
-            if error is None:
-                return self._make_response(exchange)
-            if not self._may_send_again(exchange, error):
-                raise self._explain(exchange, error)
-            exchange.retried = True
-            self._send(exchange)
+        try:
+            while True:
+                error = self._wait_for_head(exchange)
+                if error is None:
+                    return self._make_response(exchange)
+                if not self._may_send_again(exchange, error):
+                    raise self._explain(exchange, error)
+                exchange.retried = True
+                self._send(exchange)
+        except HyperError:
+            raise
+        except BaseException:
+            # A signal handler raised it: the response may still be asked for.
+            with self._mutex:
+                self._exchanges[exchange.stream_id] = exchange
+            raise
 
     def as_completed(self, stream_ids: Iterable[int] | None = None) -> Iterator[R]:
         """Iterate over the responses to several requests, as their heads come.

@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import http.server
 import io
 import socket
 import threading
@@ -11,9 +12,17 @@ import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 from peer import Frames, wire
-from threads import background, wait_for
+from threads import (
+    Interrupted,
+    background,
+    interrupt_main_thread,
+    interruptions,
+    wait_for,
+    wait_until_main_thread_blocks,
+)
 
 import hyper
+import hyper.http2bin
 from hyper import (
     ConnectionLost,
     ConnectionTerminated,
@@ -30,6 +39,8 @@ from hyper import (
     Timeout,
     WriteTimeout,
 )
+from hyper.http20.verbs import HTTP2Options
+from hyper.http20.window import FlowControlManager
 
 
 @pytest.fixture
@@ -437,6 +448,7 @@ def test_a_read_timeout_ends_its_own_stream_and_no_other(peer):
     assert other.result().read() == b"fine"
 
 
+@pytest.mark.scenario(159)
 @pytest.mark.scenario(245)
 def test_the_total_timeout_counts_from_the_request(peer):
     conn = peer.connection()
@@ -806,6 +818,7 @@ def test_a_connection_knows_its_server(peer):
 # Memory.
 
 
+@pytest.mark.scenario(276)
 def test_a_connection_that_is_dropped_is_freed_at_once(peer):
     gc.disable()
     try:
@@ -1098,3 +1111,156 @@ def test_an_exception_of_the_progress_cancels_the_request(peer):
     peer.want_headers(1)
     peer.want(DataFrame)
     assert peer.want_reset(1) == ErrorCodes.CANCEL
+
+
+# What a second pair of eyes found.
+
+
+@pytest.mark.scenario(275)
+def test_a_response_that_is_dropped_wakes_who_waits_for_its_place(peer):
+    conn, first = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 1})
+    assert conn.max_concurrent_streams == 1
+    peer.send_headers(first)
+    response = conn.get_response(first)
+    waiting = background(conn.request, "GET", "/")
+    wait_for(lambda: waiting.waits_in("wait_until"))
+    del response
+    assert waiting.result() == 3
+
+
+def test_a_finalizer_may_close_a_response_inside_of_our_own_calls(peer):
+    """Window managers are called under the lock, as the collector may be."""
+    closing = []
+
+    class Closes(FlowControlManager):
+        def increase_window_size(self, frame_size):
+            while closing:
+                closing.pop().close()
+            return super().increase_window_size(frame_size)
+
+    conn = peer.connection(window_manager=Closes)
+    first, second = conn.request("GET", "/"), conn.request("GET", "/")
+    peer.greet()
+    peer.send_headers(first)
+    closing.append(conn.get_response(first))
+    peer.respond(second, b"fine")
+    assert conn.get_response(second).read() == b"fine"
+    peer.want_headers(first)
+    peer.want_headers(second)
+    assert peer.want_reset(first) == ErrorCodes.CANCEL
+
+
+@pytest.mark.scenario(232)
+def test_close_wakes_a_thread_that_connects(full_listener):
+    conn = HTTP20Connection("127.0.0.1", full_listener)
+    dialing = background(conn.connect)
+    wait_for(lambda: dialing.waits_in("connect"))
+    waiting = background(conn.request, "GET", "/")
+    wait_for(lambda: waiting.waits_in("acquire"))
+    conn.close()
+    for task in (dialing, waiting):
+        with pytest.raises(ConnectionLost, match="closed by this side"):
+            task.result()
+
+
+@pytest.mark.scenario(232)
+def test_close_wakes_a_thread_in_the_tls_handshake(peer):
+    conn = HTTP20Connection("127.0.0.1", peer.port, secure=True)
+    dialing = background(conn.connect)
+    peer.accept()
+    wait_for(lambda: dialing.waits_in("wait_until"))
+    conn.close()
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        dialing.result()
+
+
+def test_a_request_may_be_asked_for_by_its_id_after_close(peer):
+    conn = peer.connection()
+    whole, part = conn.request("GET", "/"), conn.request("GET", "/")
+    peer.greet()
+    peer.respond(whole, b"all of it")
+    assert conn.remote_settings is not None
+    conn.close()
+    assert conn.get_response(whole).read() == b"all of it"
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        conn.get_response(part)
+    with pytest.raises(LocalProtocolError):
+        conn.get_response()
+
+
+@pytest.mark.scenario(216)
+def test_a_call_that_a_signal_ended_may_be_made_again(peer):
+    conn, first = start(peer)
+    with interruptions() as seen:
+        task = background(
+            lambda: (
+                wait_until_main_thread_blocks(),
+                interrupt_main_thread(seen),
+            )
+        )
+        with pytest.raises(Interrupted):
+            conn.get_response(first)
+        task.result()
+    finish(peer, conn, first)
+
+
+def test_a_server_that_closes_after_each_response_serves_many_threads():
+    """Threads take each other's connections away, which is nobody's fault."""
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(self.path.encode())
+
+        def log_message(self, *args):
+            pass
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        serving = background(server.serve_forever)
+        with hyper.HTTPConnection("127.0.0.1", server.server_port) as conn:
+
+            def ask(number):
+                response = conn.get_response(conn.request("GET", f"/{number}"))
+                return response.read()
+
+            tasks = [background(ask, number) for number in range(16)]
+            answers = [task.result() for task in tasks]
+        server.shutdown()
+        serving.result()
+    assert answers == [b"/%d" % number for number in range(16)]
+
+
+def test_many_uploads_that_wait_for_one_window_do_not_flood_the_line(peer):
+    settings = {
+        SettingsFrame.MAX_FRAME_SIZE: 2**24 - 1,
+        SettingsFrame.INITIAL_WINDOW_SIZE: 2**30,
+        SettingsFrame.MAX_CONCURRENT_STREAMS: 200,
+    }
+    conn, _ = start(peer, settings)
+    assert conn.max_concurrent_streams == 200
+    uploads = [background(conn.request, "POST", "/", bytes(200_000)) for _ in range(80)]
+    for upload in uploads:
+        wait_for(lambda upload=upload: upload.waits_in("wait_until"))
+    peer.send_window_update(0, 2**30)
+    received = 0
+    peer.ignore = (*peer.ignore, HeadersFrame)
+    while received < 80 * 200_000:
+        received += len(peer.want(DataFrame).data)
+    assert len({upload.result() for upload in uploads}) == 80
+
+
+@pytest.mark.scenario(11)
+def test_a_server_that_is_not_trusted_was_not_asked_for_anything():
+    with hyper.http2bin.serve() as service:
+        with HTTP20Connection(service.url) as conn:
+            with pytest.raises(hyper.TLSError) as caught:
+                conn.request("POST", "/post", b"secret")
+            assert caught.value.retry_safe
+        assert service.requests == 0
+
+
+@pytest.mark.scenario(237)
+def test_when_ids_run_out_a_new_connection_starts_over():
+    assert HTTP2Options().protocol(2**31 + 1, frozenset()).next_stream_id == 1
+    assert HTTP2Options().protocol(2**31 - 1, frozenset()).next_stream_id == 2**31 - 1

@@ -145,6 +145,7 @@ def test_ids_run_out(server):
     assert protocol.free_places == 0
 
 
+@pytest.mark.scenario(197)
 def test_a_request_is_pseudo_headers_and_fields_in_lower_case():
     request = make_request(headers=[(b"X-A", b"b"), (b"X-A", b"c")])
     assert header_section(request) == [
@@ -222,6 +223,7 @@ def test_a_machine_that_refuses_a_request_is_not_used_again():
 # Uploads.
 
 
+@pytest.mark.scenario(109)
 def test_a_frame_is_limited_by_the_peer_and_by_fairness(protocol, server):
     greet(protocol, server)
     stream = open_stream(protocol, method=b"POST", end_stream=False)
@@ -573,6 +575,87 @@ def test_a_streams_credit_is_given_when_the_user_has_read(protocol, server):
     assert (update.stream_id, update.window_increment) == (1, 96000)
 
 
+@pytest.mark.scenario(84)
+def test_data_on_streams_that_are_closed_costs_the_connection_no_credit(server):
+    protocol = H2Protocol(H2Machine(), AutoFlowControlManager)
+    greet(protocol, server)
+    credit = 0
+    for number in range(40):
+        stream = open_stream(protocol)
+        protocol.receive_data(wire(server.headers(stream.stream_id)))
+        protocol.reset(stream, None, CANCEL)
+        late = server.data(stream.stream_id, bytes(16384))
+        for _ in range(30):
+            protocol.receive_data(wire(late))
+        for frame in of(WindowUpdateFrame, sent(protocol)):
+            assert frame.stream_id == 0
+            credit += frame.window_increment
+    used = 40 * 30 * 16384
+    assert CONNECTION_WINDOW - used + credit >= CONNECTION_WINDOW // 2
+
+
+@pytest.mark.parametrize("end", ["end", "reset", "fault"])
+def test_padding_in_the_last_frames_is_nobodys_fault(protocol, server, end):
+    stream = open_stream(protocol)
+    greet(protocol, server)
+    padded = DataFrame(1, b"x", flags=["PADDED"], pad_length=5)
+    last = {
+        "end": server.data(1, b"y", end=True),
+        "reset": server.reset(1, ErrorCodes.CANCEL),
+        "fault": server.settings({SettingsFrame.ENABLE_PUSH: 1}),
+    }[end]
+    protocol.receive_data(wire(server.headers(1, 200), padded, last))
+    assert stream.chunks[0] == b"x"
+    assert stream.over
+
+
+def test_what_came_before_a_fault_is_taken_though_nothing_can_be_answered(
+    protocol, server
+):
+    greet(protocol, server)
+    longer, late, early = (open_stream(protocol) for _ in range(3))
+    upload = open_stream(protocol, method=b"POST", end_stream=False)
+    protocol.receive_data(
+        wire(
+            server.headers(1, 200, [("content-length", "1")]),
+            server.data(1, b"too long"),
+            server.headers(5, 200),
+            server.data(5, bytes(16384)),
+            server.headers(7, 200, [("content-length", "9")], end=True),
+            server.settings({SettingsFrame.ENABLE_PUSH: 1}),
+        )
+    )
+    assert isinstance(longer.error, InvalidResponseError)
+    assert isinstance(late.error, RemoteProtocolError)
+    assert len(early.chunks) == 1
+    assert isinstance(upload.error, IncompleteRead)
+    protocol.abandoned.append(early)
+    assert of(GoAwayFrame, sent(protocol))
+
+
+def test_two_pings_of_the_same_bytes_are_answered_one_by_one(protocol, server):
+    greet(protocol, server)
+    first, second = protocol.ping(b"--------"), protocol.ping(b"--------")
+    protocol.receive_data(wire(server.ping(b"--------", ack=True)))
+    assert (first.answered, second.answered) == (True, False)
+    protocol.receive_data(wire(server.ping(b"--------", ack=True)))
+    assert second.answered
+
+
+@pytest.mark.parametrize("end", ["closed", "lost"])
+def test_a_connection_that_has_ended_sends_no_ping(protocol, server, end):
+    greet(protocol, server)
+    if end == "closed":
+        protocol.close()
+    else:
+        protocol.receive_eof(True)
+    with pytest.raises(ConnectionLost):
+        protocol.ping()
+    stream = open_stream(H2Protocol(H2Machine()))
+    protocol.abandoned.append(stream)
+    protocol.data_to_send()
+
+
 @pytest.mark.scenario(81)
 def test_padding_is_given_back_at_once(protocol, server):
     open_stream(protocol)
@@ -671,6 +754,7 @@ def test_a_short_response_is_not_measured(growing, server):
     assert probing(growing, server, WINDOW // 2 - 1) == []
 
 
+@pytest.mark.scenario(142)
 def test_a_window_that_holds_its_stream_up_grows(growing, server):
     (ping,) = probing(growing, server, WINDOW // 2)
     assert probing(growing, server, WINDOW // 2) == [], "one at a time"
@@ -696,6 +780,7 @@ def test_a_window_grows_no_further_than_its_limit(growing, server):
     assert probing(growing, server, WINDOW // 2) == [], "there is nothing to find out"
 
 
+@pytest.mark.scenario(142)
 def test_a_window_that_holds_nobody_up_is_soon_left_alone(growing, server):
     for _ in range(3):
         (ping,) = probing(growing, server, WINDOW // 2)

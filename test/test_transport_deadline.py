@@ -9,7 +9,7 @@ import pytest
 from threads import background
 
 from hyper.common import exceptions
-from hyper.transport.deadline import Mutex, Timeout
+from hyper.transport.deadline import Mutex, Timeout, new_lock
 
 
 class Clock:
@@ -180,15 +180,17 @@ class TestMutex:
 
     def test_one_that_waits_gets_it_when_it_is_given_back(self):
         mutex = Mutex()
-        with mutex:
-            waiting = background(mutex.acquire, Timeout().start().read(), "waiting")
-            assert waiting.running
+        mutex.acquire(Timeout().start().read(), "taking turns")
+        waiting = background(mutex.acquire, Timeout().start().read(), "waiting")
+        assert waiting.running
+        mutex.release()
         waiting.result()
         mutex.release()
 
-    def test_an_exception_gives_it_back(self):
-        mutex = Mutex()
-        with pytest.raises(KeyError), mutex:
-            raise KeyError
-        with mutex:
-            pass
+
+def test_a_lock_for_a_few_instructions_is_given_back_by_exceptions():
+    lock = new_lock()
+    with pytest.raises(KeyError), lock:
+        raise KeyError
+    with lock:
+        pass

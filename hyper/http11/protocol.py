@@ -93,6 +93,8 @@ class Limits:
     #: The same while other requests wait for this connection: reading ahead is all
     #: that a slow reader leaves them to hope for. HTTP/2's largest window.
     queued_high_water: int = 16777216
+    #: The same while a call sends the request's body, so that it cannot read.
+    sending_high_water: int = 67108864
 
 
 class State(IntEnum):
@@ -175,6 +177,8 @@ class H11Protocol(WireProtocol):
         # An entry costs its object as well as its bytes: without counting them, chunks
         # of two bytes would take twenty times the memory that the limit promises.
         held = self._unread + 64 * len(self._stream.chunks)
+        if self._stream.sending:
+            return held >= limits.sending_high_water
         return held >= (limits.queued_high_water if self.queue else limits.high_water)
 
     @property

@@ -38,7 +38,7 @@ from h2.events import (
     TrailersReceived,
     WindowUpdated,
 )
-from h2.exceptions import NoSuchStreamError, ProtocolError, StreamClosedError
+from h2.exceptions import ProtocolError
 from h2.settings import Settings
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 
@@ -187,10 +187,11 @@ class H2Protocol:
         self._pushes = 0  # how many of them the server opened
         self._authorities = authorities
         self._blocked: set[Stream] = set()  # wait for the peer's window
-        self._pings: dict[bytes, Ping] = {}
+        self._pings: dict[bytes, deque[Ping]] = {}  # by what they carry, oldest first
         self._ping_count = 0
         self._goaway: ConnectionTerminated | None = None
         self._closing = False
+        self._broken = False  # the machine ended the connection: it takes no verb more
         self._windows = windows or Windows()
         self._probe: Ping | None = None  # measures a round trip
         machine.initiate_connection()
@@ -223,6 +224,7 @@ class H2Protocol:
         try:
             events = self.machine.receive_data(data)
         except ProtocolError as fault:
+            self._broken = True
             for event in getattr(fault, "events", ()):
                 self._take(event)
             error = RemoteProtocolError(f"HTTP/2 failed: {fault}")
@@ -345,7 +347,7 @@ class H2Protocol:
         increment = exchange.window.credit(amount)
         if increment:
             stream_id = exchange.stream.stream_id
-            self.machine.increment_flow_control_window(increment, stream_id)
+            self._open_window(increment, stream_id)
 
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
         if stream.stream_id not in self._exchanges:
@@ -367,11 +369,17 @@ class H2Protocol:
         """Queue a PING and return the record that its answer will be noted in.
 
         :param data: eight bytes; None for ones of our own.
+        :raises ConnectionLost: if the connection has ended.
         """
+        if self.failure is not None:
+            raise self.failure.fresh()
+        if self._closing:
+            raise ConnectionLost("the connection is closed")
         if data is None:
             self._ping_count += 1
-            data = self._ping_count.to_bytes(8, "big")
-        ping = self._pings[data] = Ping()
+            data = b"hyp" + self._ping_count.to_bytes(5, "big")
+        ping = Ping()
+        self._pings.setdefault(data, deque()).append(ping)
         self.machine.ping(data)
         return ping
 
@@ -462,7 +470,7 @@ class H2Protocol:
         padding = length - len(data)
         if padding and event.stream_ended is None:
             # Nobody will consume it.
-            self.machine.increment_flow_control_window(padding, event.stream_id)
+            self._open_window(padding, event.stream_id)
         exchange.received += len(data)
         if exchange.expected is not None and exchange.received > exchange.expected:
             self._refuse(
@@ -501,6 +509,7 @@ class H2Protocol:
         window = exchange.window
         if (
             self._probe is None
+            and not self._ended
             and isinstance(window, AutoFlowControlManager)
             and exchange.probes_in_vain < PROBES_IN_VAIN
             and window.target < self._windows.max_stream
@@ -536,7 +545,7 @@ class H2Protocol:
         if length:
             increment = self._window.credit(length)
             if increment:
-                self.machine.increment_flow_control_window(increment)
+                self._open_window(increment)
 
     def _take_trailers(self, event: TrailersReceived) -> None:
         exchange = self._exchange_of(event.stream_id)
@@ -602,8 +611,12 @@ class H2Protocol:
             self.touched |= self._blocked
 
     def _take_ping(self, event: PingAckReceived) -> None:
-        ping = self._pings.pop(event.ping_data or b"", None)
-        if ping is not None:
+        data = event.ping_data or b""
+        waiting = self._pings.get(data)
+        if waiting:
+            ping = waiting.popleft()
+            if not waiting:
+                del self._pings[data]
             ping.answered = True
             self.touched.add(ping)
             if ping is self._probe:
@@ -622,10 +635,25 @@ class H2Protocol:
     # The end of a stream.
 
     def _send_reset(self, stream_id: int, code: int) -> None:
+        if self._ended:
+            return
         try:
             self.machine.reset_stream(stream_id, code)
-        except (NoSuchStreamError, StreamClosedError):
+        except ProtocolError:
             pass  # The frame at fault was the last of both sides: nothing to reset.
+
+    def _open_window(self, increment: int, stream_id: int | None = None) -> None:
+        if self._ended:
+            return
+        try:
+            self.machine.increment_flow_control_window(increment, stream_id)
+        except (ProtocolError, KeyError):
+            pass  # The stream ended in the same batch of frames: it needs no credit.
+
+    @property
+    def _ended(self) -> bool:
+        """True once the machine takes no verb more."""
+        return self._broken or self._closing or self.failure is not None
 
     def _settle(self, stream: Stream) -> None:
         """Forget the stream if both sides are done with it."""

@@ -28,11 +28,12 @@ from typing import cast
 from h2.config import H2Configuration
 from h2.connection import AllowedStreamIDs, ConnectionInputs, H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, Event, StreamReset
+from h2.events import ConnectionTerminated, DataReceived, Event, StreamReset
 from h2.exceptions import (
     DenialOfServiceError,
     FrameTooLargeError,
     ProtocolError,
+    StreamClosedError,
 )
 from h2.settings import SettingCodes, Settings
 from h2.stream import H2Stream
@@ -241,9 +242,24 @@ class H2Machine(H2Connection):
         if stream and not stream.closed and not stream.state_machine.headers_received:
             frames, refused = self._refuse(stream, "DATA before HEADERS")
             self._prepare_for_sending(frames)
-            # h2 now finds the stream closed and gives the connection its credit back.
+            # h2 now finds the stream closed, and the DATA is as good as consumed.
         frames, events = super()._receive_data_frame(frame)
         return frames, refused + events
+
+    def _handle_data_on_closed_stream(
+        self, events: list[Event], exc: StreamClosedError, frame: DataFrame
+    ) -> tuple[list[Frame], list[Event]]:
+        """Tell of the window that the DATA has used, and reset the stream.
+
+        h2 would give the window back by its own reckoning, at half of the window, and
+        tell nobody: whoever manages the window then waits for bytes that do not come.
+        """
+        reset = RstStreamFrame(exc.stream_id)
+        reset.error_code = exc.error_code
+        used = DataReceived(stream_id=frame.stream_id)
+        used.data = b""
+        used.flow_controlled_length = frame.flow_controlled_length
+        return [reset], [*events, *exc._events, used]
 
     def _refuse_if_open(self, stream_id: int, fault: str) -> list[Event]:
         stream = self.streams.get(stream_id)
@@ -273,6 +289,10 @@ class H2Machine(H2Connection):
         # A peer may open our window a byte at a time, each in a frame of its own.
         self._budget = CONTROL_FRAME_BUDGET
         super().send_data(*args, **kwargs)  # type: ignore[arg-type]
+
+    def ping(self, opaque_data: str | bytes) -> None:
+        self._budget += 1  # for the answer
+        super().ping(opaque_data)
 
     def _prepare_for_sending(self, frames: list[Frame]) -> None:
         kept = []

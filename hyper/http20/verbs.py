@@ -16,7 +16,12 @@ from ..transport.deadline import Deadlines, TimeoutLike
 from ..transport.dial import TLSParameters
 from ..transport.tls import TLSFilter
 from ..verbs import Connection
-from .protocol import H2Protocol, MachineClass, WindowManagerClass
+from .protocol import (
+    HIGHEST_STREAM_ID,
+    H2Protocol,
+    MachineClass,
+    WindowManagerClass,
+)
 from .push import HTTP20Push
 from .reference import H2Machine
 from .window import AutoFlowControlManager, Windows
@@ -65,7 +70,8 @@ class HTTP2Options:
         return H2Protocol(
             self.state_machine(settings),
             self.window_manager or AutoFlowControlManager,
-            next_stream_id | 1,
+            # The highest id ends a connection; the next one may begin anew.
+            next_stream_id | 1 if next_stream_id <= HIGHEST_STREAM_ID else 1,
             windows=windows,
             authorities=authorities if self.enable_push else frozenset(),
         )
@@ -117,6 +123,10 @@ class HTTP2Verbs(Connection[R]):
             raise ValueError(f"a PING carries 8 bytes, not {len(data)}")
         deadlines = self._deadlines(timeout)
         line, protocol = self._get_h2_line(deadlines)
+        with line.socket:
+            pass  # looks at what came: the server may have closed it while it was idle
+        if line.socket.closed or not protocol.accepting:
+            line, protocol = self._get_h2_line(deadlines)
         with line.socket as wire:
             started = deadlines.now()
             ping = protocol.ping(data)

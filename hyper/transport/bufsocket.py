@@ -131,6 +131,13 @@ class BufferedSocket:
         # Constant.
         self._sock = sock
         self._lock = threading.Lock()
+        #: The thread that holds the lock; 0 if none does. Read without the lock.
+        self._owner = 0
+        #: Somebody left work for the next holder of the lock. Needs no lock.
+        self._attention = False
+        #: What signal handlers raised in threads that waited without the lock, by
+        #: thread: nothing was torn. Each thread's entry is its own.
+        self._harmless: dict[int, BaseException] = {}
         # All that follows is guarded by _lock.
         self._filters: list[Filter] = []  # outermost, next to the socket, first
         self._protocol: Protocol | None = None
@@ -152,11 +159,12 @@ class BufferedSocket:
 
     def __enter__(self) -> BufferedSocket:
         self._lock.acquire()
+        self._owner = threading.get_ident()
         try:
             if not self._readers:
                 self._pump()
         except BaseException:
-            self._lock.release()
+            self._give_up_the_lock()
             raise
         return self
 
@@ -166,11 +174,43 @@ class BufferedSocket:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        harmless = self._harmless.pop(threading.get_ident(), None)
         try:
-            self._send()
-            self._promote()
+            if error is None or isinstance(error, Exception) or error is harmless:
+                self._send()
+                self._promote()
+            else:
+                # A signal handler raised it, perhaps in the middle of a verb.
+                self._abandon(error)
         finally:
-            self._lock.release()
+            self._give_up_the_lock()
+        if self._attention:
+            self.attend()
+
+    def attend(self) -> None:
+        """Let the Protocol do what it was left to do, without waiting for the lock.
+
+        For callers that must not block, such as a finalizer, which may run in the very
+        thread that holds the lock: whoever holds it attends to it on leaving.
+        """
+        self._attention = True
+        while self._attention and self._lock.acquire(blocking=False):
+            self._attention = False
+            self._owner = threading.get_ident()
+            try:
+                self._send()
+                self._promote()
+            finally:
+                self._give_up_the_lock()
+
+    @property
+    def held_here(self) -> bool:
+        """True if this very thread holds the lock. Needs no lock."""
+        return self._owner == threading.get_ident()
+
+    def _give_up_the_lock(self) -> None:
+        self._owner = 0
+        self._lock.release()
 
     # What callers ask. The lock is held unless said otherwise.
 
@@ -324,9 +364,12 @@ class BufferedSocket:
         self._pollers += 1
         self._readers += reading
         self._writers += writing
-        self._lock.release()
+        self._give_up_the_lock()
         try:
             post.poll.poll(milliseconds)
+        except BaseException as error:
+            self._harmless[threading.get_ident()] = error
+            raise
         finally:
             interruption = self._take_back_the_lock()
             self._pollers -= 1
@@ -357,9 +400,12 @@ class BufferedSocket:
         waiter.acquire()
         self._waiters.setdefault(key, []).append(waiter)
         left = deadline.left()
-        self._lock.release()
+        self._give_up_the_lock()
         try:
             waiter.acquire(timeout=-1 if left is None else left)
+        except BaseException as error:
+            self._harmless[threading.get_ident()] = error
+            raise
         finally:
             interruption = self._take_back_the_lock()
             self._forget(key, waiter)
@@ -381,6 +427,9 @@ class BufferedSocket:
                 taken.extend(map(self._lock.acquire, (True,)))
             except BaseException as error:
                 interruption = error
+        self._owner = threading.get_ident()
+        if interruption is not None:
+            self._harmless[self._owner] = interruption
         return interruption
 
     def _forget(self, key: object, waiter: threading.Lock) -> None:

@@ -18,8 +18,8 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields
-from types import TracebackType
 
 from ..common import exceptions
 
@@ -211,16 +211,13 @@ class Mutex:
         """Give the lock back."""
         self._lock.release()
 
-    def __enter__(self) -> None:
-        self._lock.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._lock.release()
+def new_lock() -> AbstractContextManager[bool]:
+    """Return a lock to be held for a few instructions, by a ``with`` statement.
+
+    It is the interpreter's own, whose ``with`` no signal handler can break in two.
+    """
+    return threading.Lock()
 
 
 class PerThread(threading.local):

@@ -22,12 +22,14 @@ import ssl
 import threading
 from dataclasses import dataclass
 
-from ..common.exceptions import ConnectError, ConnectionLost, HyperError
+from ..common.exceptions import ConnectError, ConnectionLost, HyperError, TLSError
 from ..common.target import Origin
 from .bufsocket import BufferedSocket
-from .deadline import Deadline
+from .deadline import Deadline, new_lock
 from .tls import TLSFilter
 
+#: How soon a dial that another thread ends notices, in seconds.
+HANG_UP_DELAY = 0.1
 #: RFC 8305 section 5: how long an address may take before the next is tried too.
 ATTEMPT_DELAY = 0.25
 
@@ -46,27 +48,66 @@ class TLSParameters:
     alpn: tuple[str, ...]
 
 
+class Call:
+    """A dial that another thread may end. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = new_lock()
+        # Guarded by _lock.
+        self._ended: HyperError | None = None
+        self._wire: BufferedSocket | None = None
+
+    def hang_up(self, error: HyperError) -> None:
+        """End the dial with ``error``, within a tenth of a second. Idempotent."""
+        with self._lock:
+            self._ended = error
+            wire = self._wire
+        if wire is not None:
+            with wire:
+                wire.close(error)
+
+    def connected(self, wire: BufferedSocket) -> None:
+        """Note the connection, so that it can be closed in the TLS handshake."""
+        with self._lock:
+            self._wire = wire
+        self.check()
+
+    def check(self) -> None:
+        """Raise if the dial was ended."""
+        if self._ended is not None:
+            raise self._ended.fresh()
+
+
 def open_connection(
-    origin: Origin, tls: TLSParameters | None, deadline: Deadline
+    origin: Origin,
+    tls: TLSParameters | None,
+    deadline: Deadline,
+    call: Call | None = None,
 ) -> tuple[BufferedSocket, TLSFilter | None]:
     """Connect to ``origin`` and return the connection and its TLS, if there is any.
 
     :param tls: how to speak TLS; None for a cleartext connection.
+    :param call: what another thread may end this with.
     :raises ConnectError: if no address could be connected to, or the connection was
         lost before TLS was established.
     :raises TLSError: if the handshake failed.
     :raises ConnectTimeout: if the deadline passed before TLS was established.
     """
-    wire = BufferedSocket(connect(origin, deadline))
-    if tls is None:
-        return wire, None
+    call = call or Call()
+    wire = BufferedSocket(connect(origin, deadline, call))
     doing = f"in the TLS handshake with {origin.host}"
     with wire:
         try:
+            call.connected(wire)
+            if tls is None:
+                return wire, None
             layer = TLSFilter(tls.context, origin.tls_name, tls.alpn)
             wire.add_filter(layer, deadline, doing)
         except BaseException as error:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
+            call.check()
+            if isinstance(error, TLSError):
+                error.retry_safe = True
             if isinstance(error, ConnectionLost):  # Nothing was asked of the server.
                 where = f"{origin.host} port {origin.port}"
                 raise ConnectError(f"cannot connect to {where}: {error}") from error
@@ -74,14 +115,17 @@ def open_connection(
     return wire, layer
 
 
-def connect(origin: Origin, deadline: Deadline) -> socket.socket:
+def connect(
+    origin: Origin, deadline: Deadline, call: Call | None = None
+) -> socket.socket:
     """Return a TCP socket connected to the first address of ``origin`` that answers.
 
     :raises ConnectError: if the name has no address or none of them answers; the text
         has every address's reason.
     :raises ConnectTimeout: if the deadline passed.
     """
-    race = _Race(origin, _in_turn(_resolve(origin, deadline)))
+    call = call or Call()
+    race = _Race(origin, _in_turn(_resolve(origin, deadline, call)), call)
     try:
         winner = race.run(deadline)
     finally:
@@ -90,7 +134,7 @@ def connect(origin: Origin, deadline: Deadline) -> socket.socket:
     return winner
 
 
-def _resolve(origin: Origin, deadline: Deadline) -> list[Address]:
+def _resolve(origin: Origin, deadline: Deadline, call: Call) -> list[Address]:
     def look_up() -> list[Address]:
         found = socket.getaddrinfo(
             origin.host, origin.port, type=socket.SOCK_STREAM, proto=socket.IPPROTO_TCP
@@ -109,10 +153,16 @@ def _resolve(origin: Origin, deadline: Deadline) -> list[Address]:
                 answer.put(error)
 
         threading.Thread(target=work, name="hyper-resolver", daemon=True).start()
-        try:
-            found = answer.get(timeout=deadline.left())
-        except queue.Empty:
-            raise deadline.error(f"resolving {origin.host}") from None
+        found = None
+        while found is None:
+            left = deadline.left()
+            try:
+                pause = HANG_UP_DELAY if left is None else min(HANG_UP_DELAY, left)
+                found = answer.get(timeout=pause)
+            except queue.Empty:
+                call.check()
+                if left == 0:
+                    raise deadline.error(f"resolving {origin.host}") from None
         if isinstance(found, Exception):
             raise found
         return found
@@ -147,8 +197,9 @@ def _in_turn(addresses: list[Address]) -> list[Address]:
 class _Race:
     """Connection attempts to the addresses of one origin. Used by one thread."""
 
-    def __init__(self, origin: Origin, addresses: list[Address]) -> None:
+    def __init__(self, origin: Origin, addresses: list[Address], call: Call) -> None:
         self._origin = origin
+        self._call = call
         self._waiting = addresses[::-1]
         self._running: dict[int, tuple[socket.socket, str]] = {}
         self._failures: list[str] = []
@@ -201,22 +252,30 @@ class _Race:
         Returns None when an attempt failed or ``patience`` ran out: in both cases the
         next address is due.
         """
-        left = deadline.left()
-        if left == 0:
-            raise deadline.error(
-                f"connecting to {self._origin.host} port {self._origin.port}"
-            )
-        limits = [limit for limit in (left, patience) if limit is not None]
-        milliseconds = math.ceil(min(limits) * 1000) if limits else None
-        for descriptor, _ in self._poll.poll(milliseconds):
-            sock, where = self._running.pop(descriptor)
-            self._poll.unregister(sock)
-            code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            if code == 0:
-                return sock
-            sock.close()
-            self._failed(where, OSError(code, os.strerror(code)))
-            return None
+        while patience is None or patience > 0:
+            self._call.check()
+            left = deadline.left()
+            if left == 0:
+                raise deadline.error(
+                    f"connecting to {self._origin.host} port {self._origin.port}"
+                )
+            limits = [HANG_UP_DELAY, left, patience]
+            pause = min(limit for limit in limits if limit is not None)
+            for descriptor, _ in self._poll.poll(math.ceil(pause * 1000)):
+                return self._finish(descriptor)
+            if patience is not None:
+                patience -= pause
+        return None
+
+    def _finish(self, descriptor: int) -> socket.socket | None:
+        """Take an attempt that has ended out of the race; return it if it won."""
+        sock, where = self._running.pop(descriptor)
+        self._poll.unregister(sock)
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+        if code == 0:
+            return sock
+        sock.close()
+        self._failed(where, OSError(code, os.strerror(code)))
         return None
 
     def _failed(self, where: str, error: OSError) -> None:
