@@ -184,17 +184,15 @@ class BufferedSocket:
                 self._abandon(error)
         finally:
             self._give_up_the_lock()
-        if self._attention:
-            self.attend()
 
     def attend(self) -> None:
         """Let the Protocol do what it was left to do, without waiting for the lock.
 
         For callers that must not block, such as a finalizer, which may run in the very
-        thread that holds the lock: whoever holds it attends to it on leaving.
+        thread that holds the lock: whoever holds it attends to it when giving it up.
         """
         self._attention = True
-        while self._attention and self._lock.acquire(blocking=False):
+        if self._lock.acquire(blocking=False):
             self._attention = False
             self._owner = threading.get_ident()
             try:
@@ -209,6 +207,11 @@ class BufferedSocket:
         return self._owner == threading.get_ident()
 
     def _give_up_the_lock(self) -> None:
+        self._release()
+        if self._attention:
+            self.attend()
+
+    def _release(self) -> None:
         self._owner = 0
         self._lock.release()
 
@@ -364,8 +367,10 @@ class BufferedSocket:
         self._pollers += 1
         self._readers += reading
         self._writers += writing
-        self._give_up_the_lock()
+        self._release()
         try:
+            if self._attention:
+                self.attend()
             post.poll.poll(milliseconds)
         except BaseException as error:
             self._harmless[threading.get_ident()] = error
@@ -400,8 +405,10 @@ class BufferedSocket:
         waiter.acquire()
         self._waiters.setdefault(key, []).append(waiter)
         left = deadline.left()
-        self._give_up_the_lock()
+        self._release()
         try:
+            if self._attention:
+                self.attend()
             waiter.acquire(timeout=-1 if left is None else left)
         except BaseException as error:
             self._harmless[threading.get_ident()] = error
