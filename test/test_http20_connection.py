@@ -48,8 +48,8 @@ def test_the_port_decides_about_tls_unless_told(args, expected):
 
 
 def test_an_unknown_option_is_an_error():
-    with pytest.raises(TypeError, match="tiemout"):
-        HTTP20Connection("a.test", tiemout=5)
+    with pytest.raises(TypeError, match="retries"):
+        HTTP20Connection("a.test", retries=5)
 
 
 def test_a_host_that_is_none_is_an_error():

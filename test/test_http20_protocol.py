@@ -580,7 +580,7 @@ def test_data_on_streams_that_are_closed_costs_the_connection_no_credit(server):
     protocol = H2Protocol(H2Machine(), AutoFlowControlManager)
     greet(protocol, server)
     credit = 0
-    for number in range(40):
+    for _ in range(40):
         stream = open_stream(protocol)
         protocol.receive_data(wire(server.headers(stream.stream_id)))
         protocol.reset(stream, None, CANCEL)
