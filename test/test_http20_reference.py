@@ -632,3 +632,44 @@ def test_answers_to_our_own_pings_are_no_work_without_progress(machine, server):
         data = number.to_bytes(8, "big")
         machine.ping(data)
         machine.receive_data(wire(server.ping(data, ack=True)))
+
+
+@pytest.mark.scenario(145)
+@pytest.mark.parametrize(
+    "between",
+    [
+        b"\x00\x00\x08\x07\x00" + bytes(12),
+        b"\x00\x00\x04\x08\x00\x00\x00\x00\x01" + bytes(4),
+    ],
+    ids=["GOAWAY", "WINDOW_UPDATE of 0"],
+)
+def test_nothing_may_come_in_the_middle_of_a_header_block(machine, server, between):
+    request(machine)
+    block = server.encoder.encode([(":status", "200")])
+    head = HeadersFrame(1, block[:1])
+    assert_refused(machine, wire(head) + between, ErrorCodes.PROTOCOL_ERROR, ".")
+
+
+def test_a_header_block_in_pieces_ends(machine, server):
+    request(machine)
+    block = server.encoder.encode([(":status", "200"), ("a", "b")])
+    head = HeadersFrame(1, block[:1])
+    rest = ContinuationFrame(1, block[1:2]), ContinuationFrame(1, block[2:])
+    rest[1].flags.add("END_HEADERS")
+    events = machine.receive_data(wire(head, *rest, server.goaway(1)))
+    assert kinds(events) == [ResponseReceived, ConnectionTerminated]
+
+
+@pytest.mark.scenario(116)
+def test_resets_of_open_streams_are_not_work_without_progress(machine, server):
+    machine.receive_data(
+        wire(server.settings({SettingsFrame.MAX_CONCURRENT_STREAMS: 5000}))
+    )
+    ids = range(1, 2 * CONTROL_FRAME_BUDGET + 3, 2)
+    for stream_id in ids:
+        request(machine, stream_id)
+    resets = [server.reset(stream_id, ErrorCodes.CANCEL) for stream_id in ids]
+    assert len(machine.receive_data(wire(*resets))) == len(ids)
+    machine.receive_data(wire(*resets[:-1]))
+    with pytest.raises(ProtocolError, match="control frames"):
+        machine.receive_data(wire(*resets))

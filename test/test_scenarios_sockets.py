@@ -134,3 +134,41 @@ def test_a_timeout_in_the_middle_of_a_frame_tears_nothing(peer):
     peer.want_headers(second)
     finish(peer, conn, second)
     assert peer.connections == 1
+
+
+@pytest.mark.scenario(225)
+def test_a_child_that_drops_a_response_of_ours_does_it_no_harm():
+    program = """
+        import gc, os, sys
+        from hyper import HTTP20Connection
+        from hyper.tls import init_context
+
+        conn = HTTP20Connection(sys.argv[1], ssl_context=init_context(sys.argv[2]))
+
+        def ask(conn):
+            stream_id = conn.request("GET", "/get")
+            return conn.get_response(stream_id)
+
+        ask(conn).read()
+        stream_id = conn.request("GET", "/never")
+        unread = conn.get_response(stream_id)
+        child = os.fork()
+        if not child:
+            fresh = HTTP20Connection(
+                sys.argv[1], ssl_context=init_context(sys.argv[2])
+            )
+            ask(fresh).read()
+            fresh.close()
+            del conn, unread
+            gc.collect()
+            sys.exit(0)  # The interpreter takes leave of all that it had.
+        assert os.waitpid(child, 0)[1] == 0
+        assert conn.is_connected
+        assert unread.read(1)
+        assert ask(conn).status == 200
+        print("connected")
+    """
+    with http2bin.serve() as service:
+        done = run(program, service)
+        assert (done.stdout, done.stderr) == ("connected\n", "")
+        assert service.connections == 2, "the parent's and the child's own"

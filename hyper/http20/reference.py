@@ -54,6 +54,7 @@ RESETS_KEPT = 4096
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE = range(6)
 _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(6, 10)
 _ACK = 0x1
+_END_HEADERS = 0x4
 _HEADER = struct.Struct(">HBBBL")
 _ENTRY = struct.Struct(">HL")
 _KNOWN_SETTINGS = frozenset(int(code) for code in SettingCodes)
@@ -123,6 +124,7 @@ class H2Machine(H2Connection):
         )
         self._input = bytearray()
         self._greeted = False
+        self._in_header_block = False
         self._budget = CONTROL_FRAME_BUDGET
         self._resets: deque[int] = deque(maxlen=RESETS_KEPT)
 
@@ -181,7 +183,13 @@ class H2Machine(H2Connection):
         high, low, kind, flags, stream_id = _HEADER.unpack_from(frame)
         length = high << 8 | low
         stream_id &= 0x7FFFFFFF
-        self._spend(kind, length)
+        self._spend(kind, length, stream_id)
+        if self._in_header_block:
+            # Nothing may come between; h2 has the right words for what does.
+            self._in_header_block = not flags & _END_HEADERS
+            return super().receive_data(frame)
+        if kind in (_HEADERS, _PUSH_PROMISE):
+            self._in_header_block = not flags & _END_HEADERS
         if kind == _GOAWAY and stream_id == 0 and length >= 8:
             return [_goaway(frame)]
         if kind == _SETTINGS and not flags & _ACK and stream_id == 0:
@@ -197,11 +205,15 @@ class H2Machine(H2Connection):
             return self._refuse_if_open(stream_id, "a window update of 0")
         return super().receive_data(frame)
 
-    def _spend(self, kind: int, length: int) -> None:
+    def _spend(self, kind: int, length: int, stream_id: int) -> None:
         """Count a frame against the budget of those that bring nothing."""
         if kind == _HEADERS or (kind == _DATA and length):
             self._budget = CONTROL_FRAME_BUDGET
             return
+        if kind == _RST_STREAM:
+            stream = self.streams.get(stream_id)
+            if stream is not None and not stream.closed:
+                return  # It ends what we have begun: there are no more of these.
         self._budget -= kind != _CONTINUATION  # h2 counts these itself
         if self._budget < 0:
             raise self._terminate(

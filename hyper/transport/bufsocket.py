@@ -30,6 +30,7 @@ meet.
 from __future__ import annotations
 
 import math
+import os
 import select
 import socket
 import threading
@@ -129,6 +130,7 @@ class BufferedSocket:
     def __init__(self, sock: socket.socket) -> None:
         sock.setblocking(False)
         # Constant.
+        self._process = os.getpid()
         self._sock = sock
         self._lock = threading.Lock()
         #: The thread that holds the lock; 0 if none does. Read without the lock.
@@ -190,7 +192,10 @@ class BufferedSocket:
 
         For callers that must not block, such as a finalizer, which may run in the very
         thread that holds the lock: whoever holds it attends to it when giving it up.
+        Does nothing in a process that was forked: the connection is its parent's.
         """
+        if os.getpid() != self._process:
+            return
         self._attention = True
         if self._lock.acquire(blocking=False):
             self._attention = False
