@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import socket
 import struct
-import sys
 import threading
 import warnings
 from collections import defaultdict, deque
@@ -19,6 +18,7 @@ from threads import (
     PATIENCE,
     Interrupted,
     background,
+    frames,
     interrupt_main_thread,
     interruptions,
     wait_for,
@@ -887,7 +887,7 @@ class TestTheEnd:
 
 def running_function():
     """Return the code that the main thread is in."""
-    return sys._current_frames()[threading.main_thread().ident].f_code
+    return frames()[threading.main_thread().ident].f_code
 
 
 class TestAccidents:
