@@ -331,7 +331,7 @@ class Exchanger(Generic[R]):
             line.socket.wait_until(
                 lambda: (
                     not protocol.accepting
-                    or (queue[0] is exchange and protocol.free_places > 0)
+                    or (queue[0] is exchange and protocol.may_open(exchange.request))
                 ),
                 exchange,
                 place,
@@ -427,15 +427,15 @@ class Exchanger(Generic[R]):
         while True:
             wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
             wire.wait_until(
-                lambda: stream.over or not rest or protocol.sendable(stream) > 0,
+                lambda: stream.unwanted or not rest or protocol.sendable(stream) > 0,
                 stream,
                 exchange.deadlines.write(),
                 doing,
             )
             # Many uploads may have waited for the same window.
-            if stream.over or wire.unsent <= MAX_QUEUED:
+            if stream.unwanted or wire.unsent <= MAX_QUEUED:
                 break
-        if stream.over:
+        if stream.unwanted:
             protocol.reset(stream, None, NO_ERROR)
             return None
         amount = min(len(rest), protocol.sendable(stream))

@@ -13,12 +13,15 @@ from dataclasses import dataclass, field
 from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
 from .common.request import Request
-from .common.target import Origin, request_target
+from .common.target import Origin, connect_target, request_target
 from .common.validation import (
     Headers,
+    RequestFields,
     drop_forbidden_trailers,
     fields,
     method,
+    priority_value,
+    protocol_name,
     split_request,
 )
 from .exchange import (
@@ -34,6 +37,9 @@ from .exchange import (
 from .transport import dial
 from .transport.deadline import PerThread, TimeoutLike
 
+#: How urgent a response is; see :meth:`Connection.request`.
+Priority = int | str | bytes | None
+
 #: Methods whose requests have a Content-Length even if it is 0 (RFC 9110 section 8.6).
 _WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 
@@ -45,6 +51,8 @@ class Draft:
     method: str | bytes
     url: str | bytes
     timeout: TimeoutLike | Unset
+    priority: Priority
+    protocol: str | bytes | None
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
 
 
@@ -86,6 +94,8 @@ class Connection(Exchanger[R]):
         data: BodyLike = None,
         timeout: TimeoutLike | Unset = UNSET,
         progress: Progress | None = None,
+        priority: Priority = None,
+        protocol: str | bytes | None = None,
     ) -> int:
         """Send a request, and return its id at once: the response comes later.
 
@@ -94,7 +104,7 @@ class Connection(Exchanger[R]):
 
         :param method: a token such as ``GET``, sent as given.
         :param url: the path with or without a query. Of an absolute URL only these are
-            used.
+            used. With the method ``CONNECT``: ``host:port``.
         :param body: str (sent as UTF-8), bytes, a binary file or anything with
             ``read``, an iterable of bytes, or None. ``data`` is another name for it.
         :param headers: a mapping, pairs, or an ``HTTPHeaderMap``. Content-Length is
@@ -104,8 +114,14 @@ class Connection(Exchanger[R]):
             not given, the connection's.
         :param progress: a function of (bytes sent, bytes in all or None), called in
             this thread after each piece of the body.
+        :param priority: how soon the response is needed (RFC 9218), for the server to
+            weigh against the others: 0 (first) to 7 (when there is time), where 3 is
+            the default; or the value of the Priority field, such as ``u=5, i``.
+        :param protocol: what to speak with the server itself over a CONNECT (RFC 8441),
+            as ``websocket``; ``url`` is a path then. HTTP/2 only.
         :returns: the id to give to :meth:`get_response`.
-        :raises LocalProtocolError: if HTTP does not allow such a request.
+        :raises LocalProtocolError: if HTTP, or this server, does not allow such a
+            request.
         :raises TypeError: if an argument is of the wrong type.
         :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
         :raises WriteTimeout, PoolTimeout: if the server did not take it in time.
@@ -115,17 +131,21 @@ class Connection(Exchanger[R]):
 
         With a field ``Expect: 100-continue`` the body is held back until the server
         asks for it, at most one second, and not sent if it answers at once.
+
+        A CONNECT stays open: when its response has come with a 2xx status, :meth:`send`
+        sends through the tunnel, and what comes out of it is the response's body.
         """
         if body is not None and data is not None:
             raise TypeError("body and data are two names of one argument")
         sent_body = Body.of(data if body is None else body)
-        request = self._prepare(method, url, sent_body, headers)
+        request = self._prepare(method, url, sent_body, headers, priority, protocol)
         exchange = Exchange(
             request,
             sent_body,
             self._deadlines(timeout),
             self._closings,
             progress=progress,
+            final=not request.is_connect,
         )
         return self._begin(exchange)
 
@@ -194,6 +214,8 @@ class Connection(Exchanger[R]):
         skip_accept_encoding: bool = False,
         *,
         timeout: TimeoutLike | Unset = UNSET,
+        priority: Priority = None,
+        protocol: str | bytes | None = None,
     ) -> None:
         """Begin to put a request together. Nothing is sent before :meth:`endheaders`.
 
@@ -202,9 +224,9 @@ class Connection(Exchanger[R]):
 
         :param skip_host: accepted for http.client's sake, as the next is; nothing is
             added that could be skipped, and HTTP/2 cannot do without an authority.
-        :param timeout: as for :meth:`request`.
+        :param timeout: as for :meth:`request`, as are the next two.
         """
-        self._own.draft = Draft(method, selector, timeout)
+        self._own.draft = Draft(method, selector, timeout, priority, protocol)
 
     def putheader(
         self,
@@ -250,6 +272,8 @@ class Connection(Exchanger[R]):
             draft.url,
             body if final else Body(None, False, b""),
             draft.fields,
+            draft.priority,
+            draft.protocol,
         )
         exchange = Exchange(
             request,
@@ -260,9 +284,6 @@ class Connection(Exchanger[R]):
         )
         number = self._begin(exchange)
         self._own.stream_id = number
-        if not final and not exchange.stream.sent:
-            with self._mutex:
-                self._unfinished[number] = exchange
         return number
 
     def send(
@@ -329,9 +350,14 @@ class Connection(Exchanger[R]):
 
     def _begin(self, exchange: Exchange) -> int:
         self._send(exchange)
+        number = exchange.stream_id
         with self._mutex:
-            self._exchanges[exchange.stream_id] = exchange
-        return exchange.stream_id
+            self._exchanges[number] = exchange
+            if not exchange.final and not exchange.stream.sent:
+                self._unfinished[number] = exchange
+        if not exchange.final:
+            self._own.stream_id = number
+        return number
 
     def _prepare(
         self,
@@ -339,10 +365,18 @@ class Connection(Exchanger[R]):
         url: str | bytes,
         body: Body,
         headers: Headers | None,
+        priority: Priority,
+        protocol: str | bytes | None,
     ) -> Request:
         """Check all that the user gave, and return what is to be sent."""
         name = method(verb)
         given = split_request(fields(headers))
+        if priority is not None:
+            given.rest.append((b"Priority", priority_value(priority)))
+        if name == b"CONNECT":
+            return self._prepare_connect(url, body, given, protocol)
+        if protocol is not None:
+            raise LocalProtocolError("only CONNECT has a protocol")
         length = body.length
         if given.content_length is not None:
             if length is not None and length != given.content_length:
@@ -365,4 +399,29 @@ class Connection(Exchanger[R]):
             request_target(url),
             sent,
             length,
+        )
+
+    def _prepare_connect(
+        self,
+        url: str | bytes,
+        body: Body,
+        given: RequestFields,
+        protocol: str | bytes | None,
+    ) -> Request:
+        """Return a CONNECT: of a tunnel to another host, or of another protocol."""
+        if body.length or given.content_length or given.chunked:
+            raise LocalProtocolError("a CONNECT has no content: send() comes later")
+        scheme = self._origin.scheme.encode("ascii")
+        if protocol is None:
+            authority, target = connect_target(url), b""
+        else:
+            authority, target = given.host or self._authority, request_target(url)
+        return Request(
+            b"CONNECT",
+            scheme,
+            authority,
+            target,
+            given.rest,
+            None,
+            None if protocol is None else protocol_name(protocol),
         )

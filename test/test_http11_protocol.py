@@ -51,8 +51,11 @@ def request(
     body_length: int | None = 0,
     target: bytes = b"/",
     authority: bytes = b"example.com",
+    protocol: bytes | None = None,
 ) -> Request:
-    return Request(method, b"http", authority, target, headers or [], body_length)
+    return Request(
+        method, b"http", authority, target, headers or [], body_length, protocol
+    )
 
 
 def start(
@@ -1283,19 +1286,58 @@ def test_a_tunnel_begins_at_the_empty_line_whatever_the_fields_say(
     protocol = H11Protocol()
     stream = start(protocol, b"CONNECT")
     deliver(protocol, b"HTTP/1.1 200 OK\r\n" + fields + b"\r\n\r\nHTTP/1.1 raw", how)
-    assert (stream.status, stream.ended, stream.error) == (200, True, None)
-    assert not stream.chunks
-    assert protocol.switched
+    assert (stream.status, stream.ended, stream.error) == (200, False, None)
     assert not protocol.accepting
     assert not protocol.finished
-    assert protocol.open_streams == 0
-    assert protocol.take_leftover() == b"\r\nHTTP/1.1 raw"
-    assert protocol.take_leftover() == b""
+    assert b"".join(stream.chunks) == b"\r\nHTTP/1.1 raw"
     protocol.receive_data(b"more")
-    protocol.receive_eof(True)
+    protocol.receive_eof(False)
+    assert stream.ended
     assert protocol.finished
     assert protocol.failure is None
-    assert protocol.take_leftover() == b"more"
+    assert b"".join(stream.chunks) == b"\r\nHTTP/1.1 rawmore"
+
+
+def test_what_is_sent_through_a_tunnel_goes_as_it_is() -> None:
+    protocol = H11Protocol()
+    asked = request(b"CONNECT", authority=b"a.test:443", body_length=None)
+    stream = protocol.open(asked, False)
+    assert protocol.data_to_send() == (
+        b"CONNECT a.test:443 HTTP/1.1\r\nHost: a.test:443\r\n\r\n"
+    )
+    protocol.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
+    protocol.send_data(stream, b"\x16\x03", False)
+    protocol.send_data(stream, b"more", False)
+    assert protocol.data_to_send() == b"\x16\x03more"
+    protocol.send_data(stream, b"", True)
+    assert protocol.data_to_send() == b""
+    assert not protocol.finished, "the other direction is still open"
+    protocol.receive_data(b"answer")
+    protocol.receive_eof(True)
+    assert (b"".join(stream.chunks), stream.ended) == (b"answer", True)
+    assert protocol.finished
+
+
+@scenario(189)
+def test_nothing_is_sent_through_a_tunnel_that_is_not_open() -> None:
+    protocol = H11Protocol()
+    asked = request(b"CONNECT", authority=b"a.test:443", body_length=None)
+    stream = protocol.open(asked, False)
+    protocol.data_to_send()
+    with pytest.raises(LocalProtocolError, match="not open"):
+        protocol.send_data(stream, b"GET / HTTP/1.1\r\n\r\n", False)
+    protocol.receive_data(b"HTTP/1.1 407 No\r\nContent-Length: 0\r\n\r\n")
+    with pytest.raises(LocalProtocolError, match="not open"):
+        protocol.send_data(stream, b"GET / HTTP/1.1\r\n\r\n", False)
+    assert protocol.data_to_send() == b""
+
+
+def test_http11_has_no_connect_with_a_protocol() -> None:
+    protocol = H11Protocol()
+    with pytest.raises(LocalProtocolError, match=r"HTTP/1\.1 has no CONNECT"):
+        protocol.open(request(b"CONNECT", protocol=b"websocket"), False)
+    assert protocol.data_to_send() == b""
+    assert protocol.free_places == 1
 
 
 @scenario(187)
@@ -1339,22 +1381,26 @@ def test_a_request_is_completed_in_http_even_if_the_switch_comes_early() -> None
 
 
 def test_a_tunnel_that_nobody_reads_makes_the_peer_wait() -> None:
-    protocol = H11Protocol(limits=Limits(high_water=10))
-    start(protocol, b"CONNECT")
+    protocol = H11Protocol(limits=Limits(high_water=80))
+    stream = start(protocol, b"CONNECT")
     protocol.receive_data(b"HTTP/1.1 200 OK\r\n\r\n" + b"x" * 9)
+    assert not protocol.paused
+    protocol.receive_data(b"x" * 7)
+    assert protocol.paused
+    stream.chunks.clear()
+    protocol.consumed(stream, 16)
+    assert not protocol.paused
+
+
+def test_another_protocol_that_nobody_takes_makes_the_peer_wait() -> None:
+    protocol = H11Protocol(limits=Limits(high_water=10))
+    start(protocol, headers=UPGRADE)
+    protocol.receive_data(b"HTTP/1.1 101 Switching\r\n\r\n" + b"x" * 9)
     assert not protocol.paused
     protocol.receive_data(b"x")
     assert protocol.paused
     protocol.take_leftover()
     assert not protocol.paused
-
-
-def test_a_tunnel_ends_when_it_is_closed() -> None:
-    protocol = H11Protocol()
-    start(protocol, b"CONNECT")
-    protocol.receive_data(b"HTTP/1.1 200 OK\r\n\r\n")
-    protocol.close()
-    assert protocol.finished
 
 
 # Limits

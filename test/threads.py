@@ -89,9 +89,11 @@ class Background(Generic[_T]):
         return self._raised
 
 
-def background(call: Callable[..., _T], *args: object) -> Background[_T]:
-    """Start ``call(*args)`` in a thread and return at once."""
-    return Background(lambda: call(*args))
+def background(
+    call: Callable[..., _T], *args: object, **options: object
+) -> Background[_T]:
+    """Start ``call(*args, **options)`` in a thread and return at once."""
+    return Background(lambda: call(*args, **options))
 
 
 def wait_for(condition: Callable[[], object], timeout: float = PATIENCE) -> None:

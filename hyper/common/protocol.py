@@ -94,15 +94,16 @@ class WireProtocol(Protocol, Interface):
     def open_streams(self) -> int:
         """How many exchanges are under way."""
 
-    @property
-    def free_places(self) -> int:
-        """How many more requests may be opened now."""
+    def may_open(self, request: Request) -> bool:
+        """Return False while this request has to wait for a place, or for settings."""
 
     def open(self, request: Request, end_stream: bool) -> Stream:
         """Queue the head of a request and return the record of its exchange.
 
-        Call it only while ``accepting`` and ``free_places`` say yes. ``end_stream`` is
+        Call it only while ``accepting`` and ``may_open`` say yes. ``end_stream`` is
         True if no body follows.
+
+        :raises LocalProtocolError: if the peer takes no such request.
         """
 
     def sendable(self, stream: Stream) -> int:

@@ -17,7 +17,8 @@ class Request:
     method: bytes
     #: ``http`` or ``https``.
     scheme: bytes
-    #: ``host`` or ``host:port``, the port only where it is not the scheme's own.
+    #: ``host`` or ``host:port``, the port only where it is not the scheme's own; of a
+    #: CONNECT to another host, that host's.
     authority: bytes
     #: The request target in origin-form (``/path?query``), or ``*``.
     target: bytes
@@ -27,3 +28,10 @@ class Request:
     #: The body's size in bytes; 0 if there is no body; None if unknown until its end,
     #: so that HTTP/1.1 has to send it chunked.
     body_length: int | None = 0
+    #: What a CONNECT is to speak with the server itself (RFC 8441): ``websocket``.
+    protocol: bytes | None = None
+
+    @property
+    def is_connect(self) -> bool:
+        """True if what follows the response is no content but a connection."""
+        return self.method == b"CONNECT"

@@ -81,3 +81,16 @@ class Stream:
     def over(self) -> bool:
         """True if the peer will send nothing more."""
         return self.ended or self.error is not None
+
+    @property
+    def connected(self) -> bool:
+        """True if the stream has become a connection by CONNECT (RFC 9110 9.3.6).
+
+        Its two directions end independently of each other.
+        """
+        return self.method == b"CONNECT" and 200 <= (self.status or 0) < 300
+
+    @property
+    def unwanted(self) -> bool:
+        """True if the peer takes no more of the request, so that it may end here."""
+        return self.error is not None or (self.ended and not self.connected)

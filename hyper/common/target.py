@@ -156,6 +156,30 @@ def request_target(url: str | bytes) -> bytes:
     return _NON_ASCII.sub(lambda byte: b"%%%02X" % byte.group()[0], target)
 
 
+def connect_target(target: str | bytes) -> bytes:
+    """Return the authority that a CONNECT request names: ``host:port``.
+
+    RFC 9110 section 9.3.6: the port has to be there, as nothing implies one.
+
+    :raises LocalProtocolError: if it is anything else.
+    :raises TypeError: if ``target`` is neither str nor bytes.
+    """
+    if isinstance(target, bytes):
+        target = target.decode("latin-1")
+    elif not isinstance(target, str):
+        raise TypeError(f"the target must be str or bytes, not {type(target).__name__}")
+    if re.search(r"[/?#@\\]", target):
+        raise LocalProtocolError("CONNECT goes to 'host:port' and to nothing more")
+    name, port = _split_authority(target)
+    port = _agree_on_port(port, None)
+    if port is None:
+        raise LocalProtocolError("CONNECT goes to 'host:port': the port is missing")
+    host = _check_host(name)
+    if ":" in host:
+        host = f"[{host.partition('%')[0]}]"
+    return f"{host}:{port}".encode("ascii")
+
+
 def _split_scheme(host: str) -> tuple[str | None, str]:
     """Return (scheme or None, authority), with the userinfo taken away."""
     url = _SCHEME.match(host)

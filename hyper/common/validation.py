@@ -119,6 +119,37 @@ def method(value: str | bytes) -> bytes:
     return name
 
 
+def protocol_name(value: str | bytes) -> bytes:
+    """Return the ``:protocol`` of a CONNECT (RFC 8441 section 4), as ``websocket``.
+
+    :raises LocalProtocolError: if it is not a token.
+    :raises TypeError: if it is neither str nor bytes.
+    """
+    name = _encode("the protocol", value)
+    if not _is_token(name):
+        raise LocalProtocolError(f"the protocol {_show(name)} is not a token")
+    return name
+
+
+def priority_value(value: int | str | bytes) -> bytes:
+    """Return the value of a Priority field (RFC 9218 section 4).
+
+    :param value: the urgency, from 0, the most urgent, to 7; or the whole value, such
+        as ``u=1, i``.
+    :raises LocalProtocolError: if the urgency is another one, or the value has
+        characters that are not visible ASCII.
+    :raises TypeError: if it is neither int, str nor bytes.
+    """
+    if isinstance(value, int) and not isinstance(value, bool):
+        if not 0 <= value <= 7:
+            raise LocalProtocolError(f"the urgency {value} is not from 0 to 7")
+        return b"u=%d" % value
+    text = field_value(b"priority", value)
+    if not text.isascii():
+        raise LocalProtocolError("the value of the field 'priority' is not ASCII")
+    return text
+
+
 def field_name(value: Name, pseudo: bool = False) -> bytes:
     """Return a field's name as it goes onto the wire, in the case given.
 

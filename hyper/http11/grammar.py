@@ -255,14 +255,13 @@ def request_head(request: Request) -> bytes:
     Host comes first, as RFC 9110 7.2 asks.
     """
     # 3.2.3: authority-form is for CONNECT, and only for it.
-    connect = request.method == b"CONNECT"
-    target = request.authority if connect else request.target
+    target = request.authority if request.is_connect else request.target
     lines = [
         b"%b %b HTTP/1.1" % (request.method, target),
         b"Host: " + request.authority,
     ]
     lines += [b"%b: %b" % field for field in request.headers]
-    if request.body_length is None:
+    if request.body_length is None and not request.is_connect:
         lines.append(b"Transfer-Encoding: chunked")
     return b"\r\n".join(lines) + b"\r\n\r\n"
 

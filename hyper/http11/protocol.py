@@ -23,10 +23,11 @@ needed). :data:`ENDINGS` says what the end of the connection means in each state
                      |  ^     UNTIL_EOF -------------------->   |
                      +--+     CHUNK_SIZE > CHUNK_DATA > CHUNK_END
                      1xx              \\--> TRAILERS -------->   v
-                              SWITCHED (CONNECT, 101)        CLOSED
+                              SWITCHED (101)                 CLOSED
 
 DONE is left for IDLE when the request, too, is complete, and for CLOSED if the
-connection cannot be used again.
+connection cannot be used again. What comes out of the tunnel that a CONNECT has opened
+is a body without end.
 
 Section numbers are RFC 9112's unless another RFC is named.
 """
@@ -168,6 +169,10 @@ class H11Protocol(WireProtocol):
         """1 if a request may be opened now, else 0."""
         return int(not self._last and self._stream is _NOBODY)
 
+    def may_open(self, request: Request) -> bool:
+        """Return False while this request has to wait for the one before it."""
+        return self.free_places > 0
+
     @property
     def paused(self) -> bool:
         """True while enough unread body is held that the peer should wait."""
@@ -190,9 +195,8 @@ class H11Protocol(WireProtocol):
     def switched(self) -> bool:
         """True once the connection carries another protocol.
 
-        That is after a 2xx to CONNECT or after a 101 that was asked for, until the
-        peer ends it. ``finished`` is False, ``accepting`` too, and what arrives is kept
-        for :meth:`take_leftover`.
+        That is after a 101 that was asked for, until the peer ends it. ``finished`` is
+        False, ``accepting`` too, and what arrives is kept for :meth:`take_leftover`.
         """
         return self._state is State.SWITCHED
 
@@ -201,9 +205,12 @@ class H11Protocol(WireProtocol):
     def open(self, request: Request, end_stream: bool) -> Stream:
         """Queue the head of a request and return the record of its exchange.
 
-        :raises LocalProtocolError: if there is no free place, or if ``end_stream``
-            comes with a ``body_length`` that is not zero. Nothing was queued.
+        :raises LocalProtocolError: if there is no free place, if ``end_stream`` comes
+            with a ``body_length`` that is not zero, or for a CONNECT of HTTP/2's kind,
+            with a protocol. Nothing was queued.
         """
+        if request.protocol is not None:
+            raise LocalProtocolError("HTTP/1.1 has no CONNECT with a protocol")
         if not self.free_places:
             raise LocalProtocolError("this connection takes no further request now")
         if end_stream and request.body_length:
@@ -236,14 +243,19 @@ class H11Protocol(WireProtocol):
         """Queue a piece of the body; do nothing if the stream or connection failed.
 
         A stream whose response has come early may be sent on: that is what keeps the
-        connection.
+        connection. What is sent on a CONNECT goes through the tunnel as it is.
 
-        :raises LocalProtocolError: if the request is complete already; or if the body
-            is longer or, with ``end_stream``, shorter than its declared length. Then
-            none of ``data`` is sent, and the connection is of no more use: the server
-            waits for a body that will not come.
+        :raises LocalProtocolError: if the request is complete already; if a tunnel is
+            not open yet, so that the proxy might take what is meant for its other end
+            for the next request; or if the body is longer or, with ``end_stream``,
+            shorter than its declared length. Then none of ``data`` is sent, and the
+            connection is of no more use: the server waits for a body that will not
+            come.
         """
         if stream.error is not None or self._state is State.CLOSED:
+            return
+        if stream.method == b"CONNECT":
+            self._send_through_tunnel(stream, data, end_stream)
             return
         if stream is not self._stream or stream.sent:
             raise LocalProtocolError(
@@ -594,8 +606,11 @@ class H11Protocol(WireProtocol):
         )
 
     def _end_of_body(self, clean: bool) -> HyperError | None:
-        """A body without a length ends here, if the end is the server's own (8)."""
-        if not clean:
+        """A body without a length ends here, if the end is the server's own (8).
+
+        A tunnel does in any case: what is spoken in it knows its own ends.
+        """
+        if not clean and not self._stream.connected:
             return IncompleteRead(
                 "the connection ended without TLS's close_notify in a body of unknown "
                 f"length on stream {self._stream.stream_id}: it may be cut short"
@@ -610,6 +625,19 @@ class H11Protocol(WireProtocol):
             self._outgoing += (b"%x\r\n" % len(data), data, b"\r\n")
         if end_stream:
             self._outgoing.append(b"0\r\n\r\n")
+
+    def _send_through_tunnel(
+        self, stream: Stream, data: bytes, end_stream: bool
+    ) -> None:
+        if data:
+            if not stream.connected:
+                raise LocalProtocolError(
+                    "the tunnel is not open: wait for the response to CONNECT first"
+                )
+            self._outgoing.append(data)
+        if end_stream:
+            stream.sent = True
+            self._settle()
 
     def _send_sized(self, data: bytes, end_stream: bool, left: int) -> None:
         left -= len(data)
@@ -683,8 +711,10 @@ def body_framing(
     lengths, codings = control[b"content-length"], control[b"transfer-encoding"]
     # Step 2, before step 1 as a 101 that gets here was asked for. The fields of a 2xx
     # to CONNECT are ignored (RFC 9110 9.3.6).
-    if status == 101 or (method == b"CONNECT" and status < 300):
+    if status == 101:
         return Framing(State.SWITCHED, closes=True)
+    if method == b"CONNECT" and status < 300:
+        return Framing(State.UNTIL_EOF, closes=True)
     # Step 1. Interim responses never get here.
     if method == b"HEAD" or status in (204, 304):
         return Framing(State.DONE)

@@ -281,12 +281,25 @@ class H2Protocol:
             return 0
         return max(0, self.max_concurrent_streams - self.open_streams)
 
+    def may_open(self, request: Request) -> bool:
+        if request.protocol is not None and not self.settings_received:
+            return False  # Only they say whether the server knows RFC 8441.
+        return self.free_places > 0
+
     def open(self, request: Request, end_stream: bool) -> Stream:
         """Queue the HEADERS of a request and return the record of its exchange.
 
         :raises LocalProtocolError: if the server said that it takes no such header
-            section (SETTINGS_MAX_HEADER_LIST_SIZE). Nothing was sent.
+            section (SETTINGS_MAX_HEADER_LIST_SIZE), or no CONNECT with a protocol
+            (SETTINGS_ENABLE_CONNECT_PROTOCOL). Nothing was sent.
         """
+        if (
+            request.protocol is not None
+            and not self.machine.remote_settings.enable_connect_protocol
+        ):
+            raise LocalProtocolError(
+                "the server does not take CONNECT with a protocol (RFC 8441)"
+            )
         fields = header_section(request)
         limit = self.machine.remote_settings.max_header_list_size
         if limit is not None:
@@ -425,9 +438,7 @@ class H2Protocol:
         self.touched.add(HEADS)
         stream = exchange.stream
         stream.status, stream.headers = _split_status(event.headers)
-        exchange.expected = _expected_length(
-            stream.method, stream.status, stream.headers
-        )
+        exchange.expected = _expected_length(stream)
         exchange.window.document_size = content_length(stream.headers) or 0
 
     def _take_push(self, event: PushedStreamReceived) -> None:
@@ -700,7 +711,9 @@ def header_section(request: Request) -> list[HeaderTuple]:
     those that Connection names.
     """
     fields: list[HeaderTuple] = [HeaderTuple(b":method", request.method)]
-    if request.method == b"CONNECT":
+    if request.protocol is not None:
+        fields.append(HeaderTuple(b":protocol", request.protocol))
+    if request.is_connect and request.protocol is None:  # RFC 9113 section 8.5.
         fields.append(HeaderTuple(b":authority", request.authority))
     else:
         fields.append(HeaderTuple(b":scheme", request.scheme))
@@ -737,15 +750,18 @@ def _split_status(headers: object) -> tuple[int, Fields]:
     return int(fields[0][1]), strip_values(fields[1:])
 
 
-def _expected_length(method: bytes, status: int, headers: Fields) -> int | None:
+def _expected_length(stream: Stream) -> int | None:
     """Return how many bytes the body has to have; None if that is open.
 
     Responses to HEAD and those with 204 or 304 have no body, whatever they say of its
-    length (RFC 9110 sections 6.4.1 and 8.6).
+    length (RFC 9110 sections 6.4.1 and 8.6); nor does it mean anything once CONNECT has
+    succeeded (section 9.3.6).
     """
-    if method == b"HEAD" or status in (204, 304):
+    if stream.connected:
+        return None
+    if stream.method == b"HEAD" or stream.status in (204, 304):
         return 0
-    return content_length(headers)
+    return content_length(stream.headers)
 
 
 def _reset_error(event: StreamReset) -> HyperError:

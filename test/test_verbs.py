@@ -1,0 +1,197 @@
+"""CONNECT and priorities: what the verbs make of their rarer arguments."""
+
+import pytest
+from h2.errors import ErrorCodes
+from hyperframe.frame import DataFrame, SettingsFrame
+from threads import background
+
+from hyper import HTTP11Connection, HTTP20Connection, LocalProtocolError
+
+WEBSOCKETS = {SettingsFrame.ENABLE_CONNECT_PROTOCOL: 1}
+
+# Tunnels.
+
+
+def test_a_tunnel_over_http2_carries_bytes_both_ways(peer):
+    conn = peer.connection()
+    stream_id = conn.request("CONNECT", "a.test:443", headers={"x-name": "value"})
+    peer.greet()
+    assert peer.want_fields(stream_id) == [
+        (b":method", b"CONNECT"),
+        (b":authority", b"a.test:443"),
+        (b"x-name", b"value"),
+    ]
+    peer.send_headers(stream_id, fields=[("content-length", "0")])
+    response = conn.get_response(stream_id)
+    conn.send(b"ping", stream_id=stream_id)
+    assert peer.want(DataFrame).data == b"ping"
+    peer.send_data(stream_id, b"pong")
+    assert response.read1() == b"pong"
+    conn.send(b"", final=True, stream_id=stream_id)
+    assert "END_STREAM" in peer.want(DataFrame).flags
+    peer.send_data(stream_id, b"bye", end=True)
+    assert response.read() == b"bye"
+
+
+def test_a_tunnel_whose_other_end_has_finished_can_still_be_sent_to(peer):
+    conn = peer.connection()
+    stream_id = conn.request("CONNECT", "a.test:443")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.send(peer.headers(stream_id), peer.data(stream_id, b"all", end=True))
+    response = conn.get_response(stream_id)
+    assert response.read() == b"all"
+    conn.send(b"thanks", final=True)
+    assert peer.want_body(stream_id) == b"thanks"
+    peer.want_nothing(conn)
+    assert conn.open_streams == 0
+
+
+def test_a_tunnel_that_is_refused_is_not_sent_to(peer):
+    conn = peer.connection()
+    stream_id = conn.request("CONNECT", "a.test:443")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.respond(stream_id, b"no", status=403)
+    response = conn.get_response(stream_id)
+    assert response.status == 403
+    conn.send(b"data", stream_id=stream_id)
+    assert peer.want_reset(stream_id) == ErrorCodes.NO_ERROR
+
+
+def test_a_tunnel_that_is_closed_is_cancelled(peer):
+    conn = peer.connection()
+    stream_id = conn.request("CONNECT", "a.test:443")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.send_headers(stream_id)
+    conn.get_response(stream_id).close()
+    assert peer.want_reset(stream_id) == ErrorCodes.CANCEL
+
+
+def test_a_tunnel_over_http11_carries_bytes_both_ways(text_peer):
+    conn = text_peer.connection()
+    stream_id = conn.request("CONNECT", "[::1]:443")
+    text_peer.accept()
+    assert text_peer.want_head() == [b"CONNECT [::1]:443 HTTP/1.1", b"Host: [::1]:443"]
+    text_peer.send_bytes(b"HTTP/1.1 200 Connection established\r\n\r\nhello")
+    response = conn.get_response(stream_id)
+    assert response.read1() == b"hello"
+    conn.send(b"ping")
+    assert text_peer.want_bytes(4) == b"ping"
+    text_peer.hang_up()
+    assert response.read() == b""
+
+
+@pytest.mark.parametrize(
+    "target",
+    ["a.test", "a.test:", "/path", "https://a.test:443", "u@a.test:1", "a.test:0", "*"],
+)
+@pytest.mark.parametrize("of", [HTTP11Connection, HTTP20Connection])
+def test_connect_goes_to_a_host_and_a_port(of, target):
+    with pytest.raises(LocalProtocolError):
+        of("localhost", 1).request("CONNECT", target)
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(b"x", {}), (None, {"content-length": "1"}), ([b""], {}), (None, {"te": "x"})],
+)
+def test_connect_has_no_content(body, headers):
+    headers = {"transfer-encoding": "chunked"} if "te" in headers else headers
+    if isinstance(body, list):
+        headers = {"transfer-encoding": "chunked"}
+    with pytest.raises(LocalProtocolError, match="no content"):
+        HTTP20Connection("localhost", 1).request("CONNECT", "a.test:443", body, headers)
+
+
+# Other protocols on a stream.
+
+
+def test_a_protocol_is_connected_to_once_the_server_has_said_that_it_can(peer):
+    conn = peer.connection()
+    asking = background(conn.request, "CONNECT", "/chat?x", protocol="websocket")
+    peer.greet(WEBSOCKETS)
+    assert peer.want_fields(1) == [
+        (b":method", b"CONNECT"),
+        (b":protocol", b"websocket"),
+        (b":scheme", b"http"),
+        (b":authority", b"127.0.0.1:%d" % peer.port),
+        (b":path", b"/chat?x"),
+    ]
+    assert asking.result() == 1
+    peer.send(peer.headers(1), peer.data(1, b"\x81\x00"))
+    assert conn.get_response(1).read1() == b"\x81\x00"
+
+
+def test_putrequest_takes_a_protocol_too(peer):
+    conn = peer.connection()
+    conn.connect()
+    peer.greet(WEBSOCKETS)
+    conn.putrequest("CONNECT", "/chat", protocol=b"websocket")
+    conn.putheader("sec-websocket-version", "13")
+    stream_id = conn.endheaders()
+    fields = peer.want_headers(stream_id)
+    assert fields[b":protocol"] == b"websocket"
+    assert fields[b"sec-websocket-version"] == b"13"
+
+
+def test_a_server_that_knows_no_protocols_is_not_asked_for_one(peer):
+    conn = peer.connection()
+    asking = background(conn.request, "CONNECT", "/", protocol="websocket")
+    peer.greet()
+    assert isinstance(asking.error(), LocalProtocolError)
+    assert conn.request("GET", "/") == 1
+    assert peer.want_headers(1)[b":method"] == b"GET"
+
+
+def test_http11_has_no_protocols_to_connect_to(text_peer):
+    conn = text_peer.connection()
+    with pytest.raises(LocalProtocolError, match=r"HTTP/1\.1"):
+        conn.request("CONNECT", "/", protocol="websocket")
+
+
+@pytest.mark.parametrize(
+    ("method", "protocol", "problem"),
+    [("GET", "websocket", "only CONNECT"), ("CONNECT", "web socket", "not a token")],
+)
+def test_a_protocol_is_a_token_and_belongs_to_connect(method, protocol, problem):
+    with pytest.raises(LocalProtocolError, match=problem):
+        HTTP20Connection("localhost", 1).request(method, "/", protocol=protocol)
+
+
+# Priorities.
+
+
+@pytest.mark.parametrize(
+    ("priority", "value"), [(0, b"u=0"), (7, b"u=7"), ("u=1, i", b"u=1, i")]
+)
+def test_a_priority_is_sent_as_a_field(peer, priority, value):
+    conn = peer.connection()
+    stream_id = conn.request("GET", "/", priority=priority)
+    peer.greet()
+    assert peer.want_headers(stream_id)[b"priority"] == value
+
+
+def test_putrequest_takes_a_priority_too(text_peer):
+    conn = text_peer.connection()
+    conn.putrequest("GET", "/", priority=6)
+    conn.endheaders(final=True)
+    text_peer.accept()
+    assert b"Priority: u=6" in text_peer.want_head()
+
+
+@pytest.mark.parametrize(
+    ("priority", "error"),
+    [
+        (8, LocalProtocolError),
+        (-1, LocalProtocolError),
+        ("u=1\r\n", LocalProtocolError),
+        ("ü", LocalProtocolError),
+        (True, TypeError),
+        (1.5, TypeError),
+    ],
+)
+def test_a_priority_that_is_none_is_refused(priority, error):
+    with pytest.raises(error):
+        HTTP20Connection("localhost", 1).request("GET", "/", priority=priority)
