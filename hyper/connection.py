@@ -5,7 +5,8 @@ from __future__ import annotations
 import ssl
 from collections.abc import Mapping
 
-from .common.protocol import HTTPVersion, WireProtocol
+from .common.exceptions import ConnectionTerminated, HyperError, StreamResetError
+from .common.protocol import HTTP_1_1_REQUIRED, HTTPVersion, WireProtocol
 from .common.target import parse_host
 from .exchange import Exchange
 from .http11.protocol import H11Protocol
@@ -24,8 +25,9 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     """A connection to one server in the best version of HTTP that it speaks.
 
     With TLS the server chooses by ALPN, anew at each connect; without it, HTTP/1.1 is
-    spoken. Ids work alike in both, so code need not know which it was. Every method may
-    be called from any thread at any time.
+    spoken. Ids work alike in both, so code need not know which it was. If the server
+    asks for HTTP/1.1 instead of HTTP/2 (HTTP_1_1_REQUIRED), it gets it from then on.
+    Every method may be called from any thread at any time.
 
     :param host: ``name``, ``name:port``, ``[v6]:port``, an IPv6 address, or an http or
         https URL.
@@ -85,6 +87,19 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         if tls is None or tls.alpn != H2:
             return H11Protocol(next_stream_id=next_stream_id)
         return self._new_h2_protocol(tls, next_stream_id)
+
+    def _falls_back(self, exchange: Exchange, error: HyperError) -> bool:
+        reason = error.__cause__ or error  # a GOAWAY is the cause
+        if (
+            self._tls is None
+            or not isinstance(reason, (ConnectionTerminated, StreamResetError))
+            or reason.error_code != HTTP_1_1_REQUIRED
+        ):
+            return False
+        self._tls = TLSParameters(self._tls.context, (HTTP11,))
+        with exchange.line.socket:
+            exchange.line.protocol.retire()
+        return True
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response | HTTP20Response:
         of_version = (

@@ -25,6 +25,7 @@ from typing import Generic, TypeVar
 from .common.body import Body, Meter
 from .common.exceptions import (
     ConnectionLost,
+    ConnectionTerminated,
     HyperError,
     LocalProtocolError,
     RequestNotProcessed,
@@ -127,7 +128,7 @@ class Exchanger(Generic[R]):
         # Constant.
         self._origin = origin
         self._authority = authority(origin)
-        self._tls = tls
+        self._tls = tls  # of the next dial
         self._limits = Limits.of(timeout)
         self._dialing = Mutex()
         self._mutex = new_lock()
@@ -404,6 +405,7 @@ class Exchanger(Generic[R]):
     def _send_piece(self, exchange: Exchange, piece: bytes, last: bool) -> bool:
         """Send some of the body; return False if the server wants no more of it."""
         rest = memoryview(piece)
+        since = 0
         with exchange.line.socket as wire:
             while True:
                 sent = self._send_frame(exchange, wire, rest, last)
@@ -412,6 +414,10 @@ class Exchanger(Generic[R]):
                 rest = rest[sent:]
                 if not rest:
                     return True
+                since += sent
+                if since >= MAX_QUEUED:
+                    since = 0
+                    wire.give_way()
 
     def _send_frame(
         self, exchange: Exchange, wire: BufferedSocket, rest: memoryview, last: bool
@@ -425,16 +431,17 @@ class Exchanger(Generic[R]):
         protocol = exchange.line.protocol
         doing = f"sending the body on stream {stream.stream_id}"
         while True:
-            wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+            # First its turn, then room for what it sends: whoever has the turn waits
+            # for the room alone.
             wire.wait_until(
                 lambda: stream.unwanted or not rest or protocol.sendable(stream) > 0,
                 stream,
                 exchange.deadlines.write(),
                 doing,
             )
-            # Many uploads may have waited for the same window.
             if stream.unwanted or wire.unsent <= MAX_QUEUED:
                 break
+            wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
         if stream.unwanted:
             protocol.reset(stream, None, NO_ERROR)
             return None
@@ -505,17 +512,60 @@ class Exchanger(Generic[R]):
                 return None
         return stream.error
 
-    def _may_send_again(self, exchange: Exchange, error: HyperError) -> bool:
-        """Tell whether the server cannot have acted, and the body can be read again."""
-        if (
-            exchange.retried
-            or not exchange.body.replayable
-            or exchange.closings != self._closings
-        ):
+    def _try_again(self, exchange: Exchange, error: HyperError) -> bool:
+        """Tell whether to send a request again that failed: once, as a rule.
+
+        Only if the server cannot have acted on it, and the body can be read again.
+        """
+        if not self._replayable(exchange):
             return False
-        if isinstance(error, RequestNotProcessed):
-            return True
-        return isinstance(error, ConnectionLost) and exchange.unseen
+        if self._falls_back(exchange, error):
+            return self._try_once_more(exchange)
+        if not isinstance(error, RequestNotProcessed):
+            lost = isinstance(error, ConnectionLost) and exchange.unseen
+            return lost and self._try_once_more(exchange)
+        goaway = error.__cause__
+        if isinstance(goaway, ConnectionTerminated):
+            served = goaway.last_stream_id >= exchange.line.first_stream_id
+            if served and not goaway.error_code:
+                # Servers that take a few requests per connection say so to all that
+                # are too many, as often as it takes: each time one has got through.
+                return True
+            if not served and goaway.error_code:
+                return False  # It went wrong before anything was asked; so it would be.
+        return self._try_once_more(exchange)
+
+    def _try_once_more(self, exchange: Exchange) -> bool:
+        again = not exchange.retried
+        exchange.retried = True
+        return again
+
+    def _replayable(self, exchange: Exchange) -> bool:
+        """Return True if the very same can be sent again, and the user still wants."""
+        return (
+            exchange.body.replayable
+            and not (exchange.request.is_connect and exchange.meter.seen)
+            and exchange.closings == self._closings
+        )
+
+    def _falls_back(self, exchange: Exchange, error: HyperError) -> bool:
+        """Return True if the request is to be sent in an older version of HTTP."""
+        return False
+
+    def _was_misdirected(self, exchange: Exchange) -> bool:
+        """Return True if the server is not the right one, and another is to be tried.
+
+        RFC 9110 section 15.5.20: it has not acted, and another connection may lead to a
+        server that does.
+        """
+        if exchange.stream.status != 421 or not self._replayable(exchange):
+            return False
+        if not self._try_once_more(exchange):
+            return False
+        with exchange.line.socket:
+            exchange.line.protocol.retire()
+            exchange.line.protocol.reset(exchange.stream, None, CANCEL)
+        return True
 
     def _explain(self, exchange: Exchange, error: HyperError) -> HyperError:
         fresh = error.fresh()

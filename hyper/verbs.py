@@ -164,10 +164,10 @@ class Connection(Exchanger[R]):
             while True:
                 error = self._wait_for_head(exchange)
                 if error is None:
-                    return self._make_response(exchange)
-                if not self._may_send_again(exchange, error):
+                    if not self._was_misdirected(exchange):
+                        return self._make_response(exchange)
+                elif not self._try_again(exchange, error):
                     raise self._explain(exchange, error)
-                exchange.retried = True
                 self._send(exchange)
         except HyperError:
             raise

@@ -21,6 +21,7 @@ has a deadline, so a client that says nothing fails the test.
 from __future__ import annotations
 
 import socket
+import ssl
 import struct
 from collections.abc import Iterable
 from typing import Any, TypeVar
@@ -109,6 +110,8 @@ class Listener:
         self._listener.settimeout(PATIENCE)
         self._accepted: list[socket.socket] = []
         self._clients: list[HTTP11Connection | HTTP20Connection] = []
+        #: How to speak TLS with those that connect; None: not at all.
+        self.tls: ssl.SSLContext | None = None
 
     @property
     def port(self) -> int:
@@ -136,11 +139,17 @@ class Listener:
         for sock in [*self._accepted, self._listener]:
             sock.close()
 
+    def narrow(self) -> None:
+        """Let the network take little that is not read at once, from now on."""
+        self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16384)
+
     def accept(self) -> None:
         """Take the client's next connection."""
         sock, _ = self._listener.accept()
         sock.settimeout(PATIENCE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.tls is not None:
+            sock = self.tls.wrap_socket(sock, server_side=True)
         self._accepted.append(sock)
 
     def send_bytes(self, data: bytes) -> None:

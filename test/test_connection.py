@@ -1,6 +1,9 @@
 """The connection that takes what the server speaks."""
 
+import ssl
+
 import pytest
+from h2.errors import ErrorCodes
 from threads import background
 
 from hyper import (
@@ -100,6 +103,40 @@ def test_threads_share_it_in_both_versions(tls):
                 b"%d" % number for number in range(30)
             ]
         assert service.connections == 1
+
+
+@pytest.mark.scenario(114)
+@pytest.mark.parametrize("how", ["RST_STREAM", "GOAWAY"])
+def test_a_server_that_requires_http1_gets_it_from_then_on(peer, ca, how):
+    peer.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    peer.tls.load_cert_chain(ca.cert_file, ca.key_file)
+    peer.tls.set_alpn_protocols(["h2", "http/1.1"])
+    context = init_context(ca.ca_file)
+    conn = peer.client(HTTPConnection, secure=True, ssl_context=context)
+    asking = background(conn.request, "POST", "/", b"body")
+    peer.greet()
+    peer.want_headers(1)
+    peer.want_body(1)
+    stream_id = asking.result()
+    answer = background(conn.get_response, stream_id)
+    if how == "GOAWAY":
+        peer.send_goaway(0, ErrorCodes.HTTP_1_1_REQUIRED)
+    else:
+        peer.send_reset(1, ErrorCodes.HTTP_1_1_REQUIRED)
+    for _ in range(2):
+        peer.accept()
+        assert peer.sock.selected_alpn_protocol() == "http/1.1"
+        received = b""
+        while not received.endswith(b"body"):
+            received += peer.sock.recv(65536)
+        assert received.startswith(b"POST / HTTP/1.1\r\n")
+        peer.send_bytes(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n")
+        assert answer.result().version is HTTPVersion.http11
+        again = background(conn.request, "POST", "/", b"body")
+        answer = background(lambda task=again: conn.get_response(task.result()))
+    peer.accept()
+    peer.die()
+    answer.error()
 
 
 def test_what_only_http2_can_do_is_refused_over_http1():

@@ -665,6 +665,106 @@ def test_a_request_is_sent_again_only_once(peer):
     assert caught.value.retry_safe
 
 
+@pytest.mark.scenario(112)
+def test_a_server_that_finds_us_at_fault_gets_new_requests_on_a_new_connection(peer):
+    conn, first = start(peer)
+    peer.send_reset(first, ErrorCodes.PROTOCOL_ERROR)
+    with pytest.raises(StreamResetError):
+        conn.get_response(first)
+    asking = background(conn.request, "GET", "/")
+    peer.greet()
+    assert asking.result() == 3
+
+
+@pytest.mark.scenario(126)
+def test_an_error_goaway_for_the_first_request_of_all_is_not_answered_by_another(peer):
+    conn, first = start(peer)
+    peer.send_goaway(0, ErrorCodes.INTERNAL_ERROR)
+    with pytest.raises(RequestNotProcessed, match="INTERNAL_ERROR") as caught:
+        conn.get_response(first)
+    assert caught.value.retry_safe
+    assert peer.connections == 1
+
+
+@pytest.mark.scenario(125)
+def test_a_server_that_takes_one_request_per_connection_answers_all_in_the_end(peer):
+    conn = peer.connection()
+    ids = [conn.request("GET", "/") for _ in range(5)]
+    tasks = [background(conn.get_response, stream_id) for stream_id in ids]
+    for unanswered in range(5, 0, -1):
+        peer.greet()
+        asked = [peer.want(HeadersFrame).stream_id for _ in range(unanswered)]
+        peer.send_goaway(asked[0])
+        peer.respond(asked[0], b"once")
+    assert [task.result().read() for task in tasks] == [b"once"] * 5
+
+
+@pytest.mark.scenario(31)
+def test_421_is_tried_once_more_on_a_new_connection(peer):
+    conn, first = start(peer)
+    peer.respond(first, b"wrong server", status=421)
+    asking = background(conn.get_response, first)
+    peer.greet()
+    peer.want_headers(3)
+    peer.respond(3, b"right server")
+    assert asking.result().read() == b"right server"
+
+
+@pytest.mark.scenario(31)
+def test_421_from_every_server_is_the_response(peer):
+    conn, first = start(peer)
+    peer.respond(first, b"wrong server", status=421)
+    asking = background(conn.get_response, first)
+    peer.greet()
+    peer.want_headers(3)
+    peer.respond(3, b"wrong again", status=421)
+    response = asking.result()
+    assert (response.status, response.read()) == (421, b"wrong again")
+
+
+@pytest.mark.scenario(31)
+def test_421_to_a_body_that_is_gone_is_the_response(peer):
+    conn = peer.connection()
+    stream_id = conn.request("POST", "/", iter([b"once"]))
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.respond(stream_id, status=421)
+    assert conn.get_response(stream_id).status == 421
+
+
+@pytest.mark.scenario(108)
+@pytest.mark.parametrize(
+    ("window", "size"),
+    [(0, 400_000), (2**30, 10_000_000)],
+    ids=["the server's window is short", "the network is slow"],
+)
+def test_parallel_uploads_share_what_there_is(peer, window, size):
+    peer.narrow()
+    conn = peer.connection()
+    conn.connect()
+    peer.greet({SettingsFrame.INITIAL_WINDOW_SIZE: 2**24})
+    if window:
+        peer.send_window_update(0, window)
+    assert conn.remote_settings.initial_window_size == 2**24
+    uploads = [background(conn.request, "POST", "/", bytes(size)) for _ in range(8)]
+    peer.ignore = (*peer.ignore, HeadersFrame)
+    received = dict.fromkeys(range(1, 17, 2), 0)
+    ended = set()
+    at_first_end = []
+    while len(ended) < 8:
+        data = peer.want(DataFrame)
+        received[data.stream_id] += len(data.data)
+        if "END_STREAM" in data.flags:
+            ended.add(data.stream_id)
+            at_first_end = at_first_end or sorted(received.values())
+        if data.data and not window:
+            peer.send_window_update(0, len(data.data))
+    for upload in uploads:
+        upload.result()
+    # The first one had the buffers of both kernels for itself.
+    assert at_first_end[0] >= size / 3, at_first_end
+
+
 @pytest.mark.scenario(121)
 def test_a_request_whose_body_is_gone_is_not_sent_again(peer):
     conn = peer.connection()

@@ -474,6 +474,7 @@ def test_a_reset_after_the_whole_response_only_stops_the_upload(protocol, server
 def test_a_cancelled_stream_frees_its_place_and_is_reset_once(protocol, server):
     greet(protocol, server)
     stream = open_stream(protocol)
+    protocol.receive_data(wire(server.headers(stream.stream_id)))
     protocol.reset(stream, None, CANCEL)
     protocol.reset(stream, None, CANCEL)
     (frame,) = sent(protocol)
@@ -481,13 +482,120 @@ def test_a_cancelled_stream_frees_its_place_and_is_reset_once(protocol, server):
     assert isinstance(stream.error, StreamResetError)
     assert not stream.error.by_peer
     assert protocol.open_streams == 0
+    assert protocol.free_places == protocol.max_concurrent_streams
+
+
+@pytest.mark.scenario(118)
+def test_a_cancel_on_a_silent_connection_keeps_its_place_until_a_ping_is_answered(
+    protocol, server
+):
+    greet(protocol, server, {SettingsFrame.MAX_CONCURRENT_STREAMS: 3})
+    first, second = open_stream(protocol), open_stream(protocol)
+    protocol.queue.append("next")
+    protocol.reset(first, None, CANCEL)
+    protocol.reset(second, None, CANCEL)
+    frames = sent(protocol)
+    assert len(of(RstStreamFrame, frames)) == 2
+    (ping,) = of(PingFrame, frames)
+    assert (protocol.open_streams, protocol.free_places) == (0, 1)
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
+    assert protocol.free_places == 3
+    assert "next" in protocol.touched
+
+
+@pytest.mark.scenario(118)
+def test_cancels_without_any_response_between_them_do_not_send_ping_after_ping(
+    protocol, server
+):
+    greet(protocol, server)
+    protocol.reset(open_stream(protocol), None, CANCEL)
+    (ping,) = of(PingFrame, sent(protocol))
+    protocol.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
+    protocol.reset(open_stream(protocol), None, CANCEL)
+    assert not of(PingFrame, sent(protocol))
+    answered = open_stream(protocol)
+    protocol.receive_data(wire(server.headers(answered.stream_id, end=True)))
+    protocol.reset(open_stream(protocol), None, CANCEL)
+    assert of(PingFrame, sent(protocol))
+
+
+@pytest.mark.scenario(112)
+def test_a_connection_that_reset_us_for_a_protocol_error_takes_no_new_requests(
+    protocol, server
+):
+    greet(protocol, server)
+    stream, other = open_stream(protocol), open_stream(protocol)
+    protocol.receive_data(
+        wire(server.reset(stream.stream_id, ErrorCodes.PROTOCOL_ERROR))
+    )
+    assert isinstance(stream.error, StreamResetError)
+    assert not protocol.accepting
+    assert not protocol.finished
+    protocol.receive_data(wire(server.headers(other.stream_id, end=True)))
+    assert other.ended
+    assert protocol.finished
+
+
+# Uploads share the window.
+
+
+@pytest.mark.scenario(108)
+def test_uploads_take_turns_a_frame_each(protocol, server):
+    greet(protocol, server)
+    first, second, third = (
+        open_stream(protocol, method=b"PUT", end_stream=False) for _ in range(3)
+    )
+    assert protocol.sendable(first) > 0
+    assert protocol.sendable(second) == 0, "it is the first one's turn"
+    assert protocol.sendable(third) == 0
+    protocol.touched.clear()
+    protocol.send_data(first, b"x", False)
+    assert second in protocol.touched
+    assert protocol.sendable(first) == 0
+    assert protocol.sendable(third) == 0
+    assert protocol.sendable(second) > 0
+    protocol.touched.clear()
+    protocol.reset(second, None, CANCEL)
+    assert third in protocol.touched
+    assert protocol.sendable(third) > 0
+
+
+@pytest.mark.scenario(108)
+def test_an_upload_whose_own_window_is_closed_lets_the_others_pass(protocol, server):
+    greet(protocol, server, {SettingsFrame.INITIAL_WINDOW_SIZE: 1})
+    first, second = (
+        open_stream(protocol, method=b"PUT", end_stream=False) for _ in range(2)
+    )
+    protocol.send_data(first, b"x", False)
+    assert protocol.sendable(first) == 0
+    assert protocol.sendable(second) == 1
+
+
+@pytest.mark.scenario(108)
+def test_uploads_that_wait_for_the_connection_keep_their_turns(protocol, server):
+    greet(protocol, server)
+    first, second, third = (
+        open_stream(protocol, method=b"PUT", end_stream=False) for _ in range(3)
+    )
+    while amount := protocol.sendable(first):
+        protocol.send_data(first, bytes(amount), False)
+    assert protocol.sendable(second) == protocol.sendable(third) == 0
+    protocol.touched.clear()
+    protocol.receive_data(wire(server.window_update(0, 100)))
+    assert {first, second} <= protocol.touched
+    assert protocol.sendable(second) == 0
+    assert protocol.sendable(first) == 0, "its own window is closed too"
+    assert second in protocol.touched
+    assert protocol.sendable(second) == 100
 
 
 def test_an_abandoned_stream_is_cancelled_with_the_next_bytes(protocol, server):
     greet(protocol, server)
     stream = open_stream(protocol)
     protocol.abandoned.append(stream)
-    assert [frame.error_code for frame in sent(protocol)] == [CANCEL]
+    (reset,) = of(RstStreamFrame, sent(protocol))
+    assert reset.error_code == CANCEL
 
 
 @pytest.mark.scenario(98)

@@ -37,6 +37,8 @@ HEADS = "heads"
 #: The error codes of RFC 9113 section 7 that hyper itself sends.
 NO_ERROR = 0x0
 CANCEL = 0x8
+#: What a server says with it: ask again, but not in HTTP/2.
+HTTP_1_1_REQUIRED = 0xD
 
 
 class Protocol(Interface):
@@ -127,6 +129,9 @@ class WireProtocol(Protocol, Interface):
         ``error`` becomes the stream's error unless the stream is over already. Does
         nothing if both sides are done.
         """
+
+    def retire(self) -> None:
+        """Take no further request, and end with those that are under way."""
 
     def close(self) -> None:
         """Say goodbye: queue what ends the connection in order. Idempotent."""

@@ -226,7 +226,7 @@ class H11Protocol(WireProtocol):
         control = control_fields(request.headers)
         self._asked_to_upgrade = bool(control[b"upgrade"])
         if b"close" in tokens(control[b"connection"]):
-            self._retire()
+            self.retire()
         if end_stream:
             self.send_data(stream, b"", True)
         return stream
@@ -333,12 +333,20 @@ class H11Protocol(WireProtocol):
         self._blame(error)
         self._finish()
 
+    def retire(self) -> None:
+        """Take no further request, and end with the one that is under way."""
+        if not self._last:
+            self._last = True
+            self.touched.add(EVERYONE)
+            if self._stream is _NOBODY:
+                self._finish()
+
     def close(self) -> None:
         """Take no further request; end at once unless an exchange is under way.
 
         HTTP/1.1 has no word for goodbye but that. Idempotent.
         """
-        self._retire()
+        self.retire()
         if self._stream is _NOBODY:
             self._finish()
 
@@ -511,7 +519,7 @@ class H11Protocol(WireProtocol):
         stream.headers = head.fields
         self.response_version = "HTTP/1.1" if head.minor else "HTTP/1.0"
         if framing.closes or not persists(head.minor, control):
-            self._retire()
+            self.retire()
         self._state, self._remaining = framing.state, framing.length
         if framing.state in (State.DONE, State.SWITCHED):
             self._end_response()
@@ -567,11 +575,6 @@ class H11Protocol(WireProtocol):
             error.retry_safe = True
         stream.error = error
         self.touched |= {stream, HEADS}
-
-    def _retire(self) -> None:
-        if not self._last:
-            self._last = True
-            self.touched.add(EVERYONE)
 
     def _finish(self) -> None:
         """Become CLOSED. Whatever was to be sent is of no use to anybody."""

@@ -103,6 +103,7 @@ class Machine(Interface):
     local_settings: Settings
     remote_settings: Settings
     max_outbound_frame_size: int
+    outbound_flow_control_window: int
 
     def initiate_connection(self) -> None: ...
     def send_headers(
@@ -140,6 +141,8 @@ class _Exchange:
 
     stream: Stream
     window: BaseFlowControlManager
+    #: What ``_batches`` of the connection was when it began.
+    began: int = 0
     #: What the response said its body's size is; None if it did not.
     expected: int | None = None
     received: int = 0
@@ -187,10 +190,16 @@ class H2Protocol:
         self._pushes = 0  # how many of them the server opened
         self._authorities = authorities
         self._blocked: set[Stream] = set()  # wait for the peer's window
+        self._turns: dict[Stream, None] = {}  # wait to send a frame, the next one first
         self._pings: dict[bytes, deque[Ping]] = {}  # by what they carry, oldest first
         self._ping_count = 0
         self._goaway: ConnectionTerminated | None = None
         self._closing = False
+        self._retired = False
+        self._batches = 0  # how often bytes came
+        self._lingering = 0  # cancelled, and nothing has come since they were asked
+        self._silence: Ping | None = None  # sent to learn whether anything will
+        self._may_probe_silence = True
         self._broken = False  # the machine ended the connection: it takes no verb more
         self._windows = windows or Windows()
         self._probe: Ping | None = None  # measures a round trip
@@ -221,6 +230,7 @@ class H2Protocol:
     def receive_data(self, data: bytes) -> None:
         if self.failure is not None:
             return
+        self._batches += 1
         try:
             events = self.machine.receive_data(data)
         except ProtocolError as fault:
@@ -261,6 +271,7 @@ class H2Protocol:
             self.failure is None
             and self._goaway is None
             and not self._closing
+            and not self._retired
             and self.next_stream_id <= self._highest_stream_id
         )
 
@@ -279,7 +290,8 @@ class H2Protocol:
     def free_places(self) -> int:
         if not self.accepting:
             return 0
-        return max(0, self.max_concurrent_streams - self.open_streams)
+        taken = self.open_streams + self._lingering
+        return max(0, self.max_concurrent_streams - taken)
 
     def may_open(self, request: Request) -> bool:
         if request.protocol is not None and not self.settings_received:
@@ -319,24 +331,40 @@ class H2Protocol:
             self.fail(error)
             raise error from fault
         window = self._new_window(self.machine.local_settings.initial_window_size)
-        self._exchanges[stream.stream_id] = _Exchange(stream, window)
+        self._exchanges[stream.stream_id] = _Exchange(stream, window, self._batches)
         return stream
 
     def sendable(self, stream: Stream) -> int:
         exchange = self._exchanges.get(stream.stream_id)
-        if exchange is None:
-            return 0
-        if stream.sending:
+        if exchange is not None and stream.sending:
             self._advance(exchange)
+        if stream.stream_id not in self._exchanges:
+            return 0
         window = self.machine.local_flow_control_window(stream.stream_id)
         if window <= 0:  # SETTINGS can make it negative (RFC 9113 section 6.9.2).
             self._blocked.add(stream)
+            if self.machine.outbound_flow_control_window > 0:
+                self._end_turn(stream)  # Its own window is closed, not everybody's.
+                return 0
+        else:
+            self._blocked.discard(stream)
+        # Uploads take turns, a frame each, or one would have all of the connection's
+        # window until it is done.
+        self._turns.setdefault(stream)
+        if window <= 0 or next(iter(self._turns)) is not stream:
             return 0
-        self._blocked.discard(stream)
         return min(window, self.machine.max_outbound_frame_size, LARGEST_FRAME)
+
+    def _end_turn(self, stream: Stream) -> None:
+        """Let the next upload have its turn."""
+        if stream in self._turns:
+            del self._turns[stream]
+            if self._turns:
+                self.touched.add(next(iter(self._turns)))
 
     def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
         self.machine.send_data(stream.stream_id, data, end_stream=end_stream)
+        self._end_turn(stream)
         if end_stream:
             stream.sent = True
             self._settle(stream)
@@ -363,9 +391,12 @@ class H2Protocol:
             self._open_window(increment, stream_id)
 
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
-        if stream.stream_id not in self._exchanges:
+        exchange = self._exchanges.get(stream.stream_id)
+        if exchange is None:
             return
         self._send_reset(stream.stream_id, code)
+        if code == CANCEL and exchange.began == self._batches:
+            self._doubt()
         while stream.promises:
             # Who gives up the page does not want what belongs to it.
             self.reset(stream.promises.popleft().stream, error, code)
@@ -377,6 +408,20 @@ class H2Protocol:
                 by_peer=False,
             )
         self._close(stream)
+
+    def _doubt(self) -> None:
+        """Keep the place of a request that was cancelled before anything came.
+
+        The server may be dead or overwhelmed, and must not be buried under requests
+        that are cancelled at once: their places become free when it shows, by the
+        answer to a PING, that it has caught up. Go's client does so. As there, PINGs
+        without any response between them are not repeated: gRPC's servers punish that.
+        """
+        if self._ended or not self._may_probe_silence:
+            return
+        self._lingering += 1
+        if self._silence is None:
+            self._silence = self.ping()
 
     def ping(self, data: bytes | None = None) -> Ping:
         """Queue a PING and return the record that its answer will be noted in.
@@ -395,6 +440,10 @@ class H2Protocol:
         self._pings.setdefault(data, deque()).append(ping)
         self.machine.ping(data)
         return ping
+
+    def retire(self) -> None:
+        self._retired = True
+        self.touched.add(EVERYONE)
 
     def close(self) -> None:
         if self.failure is None and not self._closing:
@@ -436,6 +485,7 @@ class H2Protocol:
         if exchange is None:
             return
         self.touched.add(HEADS)
+        self._may_probe_silence = True
         stream = exchange.stream
         stream.status, stream.headers = _split_status(event.headers)
         exchange.expected = _expected_length(stream)
@@ -585,6 +635,8 @@ class H2Protocol:
         if exchange is None:
             return
         stream = exchange.stream
+        if event.error_code == ErrorCodes.PROTOCOL_ERROR and event.remote_reset:
+            self.retire()  # The two sides do not understand each other.
         if not stream.over:
             stream.error = _reset_error(event)
         # After a complete response it only stops our upload (RFC 9113 section 8.1).
@@ -599,15 +651,17 @@ class H2Protocol:
             )
         self._goaway = event
         last = event.last_stream_id or 0
+        reason = _terminated(event)
         for stream_id, exchange in list(self._exchanges.items()):
             if stream_id > last:
                 stream = exchange.stream
                 if not stream.over:
                     stream.error = RequestNotProcessed(
                         f"the server ended the connection before stream {stream_id}: "
-                        f"{_terminated(event)}",
+                        f"{reason}",
                         stream_id,
                     )
+                    stream.error.__cause__ = reason
                 self._close(stream)
         self.touched.add(EVERYONE)
 
@@ -633,6 +687,12 @@ class H2Protocol:
             if ping is self._probe:
                 self._probe = None
                 self._take_round_trip()
+            if ping is self._silence:
+                self._silence = None
+                self._lingering = 0
+                self._may_probe_silence = False
+                if self.queue:
+                    self.touched.add(self.queue[0])
 
     def _refuse(self, exchange: _Exchange, fault: str) -> None:
         """Reset a stream for what the server did on it."""
@@ -683,6 +743,7 @@ class H2Protocol:
         if self._exchanges.pop(stream.stream_id, None) and stream.stream_id % 2 == 0:
             self._pushes -= 1
         self._blocked.discard(stream)
+        self._end_turn(stream)
         self.touched |= {stream, HEADS}
         if self.queue:
             self.touched.add(self.queue[0])

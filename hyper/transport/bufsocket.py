@@ -34,6 +34,7 @@ import os
 import select
 import socket
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol as Interface
@@ -46,6 +47,8 @@ from .deadline import Deadline
 READ_SIZE = 65536
 #: How often a pump reads before it lets other threads have the lock: 1 MiB.
 READS_PER_PUMP = 16
+#: How often a thread that gives way looks whether another has gone: about 100 us.
+YIELDS = 100
 #: Bytes that may wait to be sent. Uploads stay far below it; a peer that makes us
 #: answer and does not read the answers reaches it (CVE-2019-9517).
 MAX_UNSENT = 4 * 1024 * 1024
@@ -135,6 +138,8 @@ class BufferedSocket:
         self._lock = threading.Lock()
         #: The thread that holds the lock; 0 if none does. Read without the lock.
         self._owner = 0
+        #: One entry for each thread that queues for the lock. Needs no lock.
+        self._contenders: list[None] = []
         #: Somebody left work for the next holder of the lock. Needs no lock.
         self._attention = False
         #: What signal handlers raised in threads that waited without the lock, by
@@ -146,7 +151,8 @@ class BufferedSocket:
         self._early = b""  # plain bytes that came before the Protocol
         self._outgoing = bytearray()  # encrypted, waiting for the kernel
         self._sent_bytes = 0
-        self._enough = 0  # the most that any wait_drained has left unsent
+        # What has to have been sent for a wait_drained to end, one for each.
+        self._marks: list[int] = []
         self._at_eof = False
         self._deaf: OSError | None = None  # the peer takes no more bytes
         self._failure: HyperError | None = None
@@ -160,7 +166,12 @@ class BufferedSocket:
         self._waiters: dict[object, list[threading.Lock]] = {}
 
     def __enter__(self) -> BufferedSocket:
-        self._lock.acquire()
+        if not self._lock.acquire(blocking=False):
+            self._contenders.append(None)
+            try:
+                self._lock.acquire()
+            finally:
+                self._contenders.pop()
         self._owner = threading.get_ident()
         try:
             if not self._readers:
@@ -286,14 +297,44 @@ class BufferedSocket:
                 self._follow(key, deadline)
 
     def wait_drained(self, deadline: Deadline, doing: str, at_most: int = 0) -> None:
-        """Block until the kernel has taken all but ``at_most`` of the queued bytes.
+        """Block until the kernel has taken all but ``at_most`` of the bytes queued now.
 
-        Returns at once if the peer takes no more bytes: what it has still to say, an
-        early response or a GOAWAY, is found by reading.
+        What others queue meanwhile does not count, or they could keep this thread here
+        for ever. Returns at once if the peer takes no more bytes: what it has still to
+        say, an early response or a GOAWAY, is found by reading.
         """
-        self._enough = max(self._enough, at_most)
         self._send()
-        self.wait_until(lambda: len(self._outgoing) <= at_most, self, deadline, doing)
+        mark = self.queued_bytes - at_most
+        if self._sent_bytes >= mark:
+            return
+        self._marks.append(mark)
+        try:
+            self.wait_until(
+                lambda: self._sent_bytes >= mark or not self._outgoing,
+                self,
+                deadline,
+                doing,
+            )
+        finally:
+            self._marks.remove(mark)
+
+    def give_way(self) -> None:
+        """Give the lock up for a moment, if other threads queue for it.
+
+        For those that would hold it for long: whoever takes a lock back at once gets it
+        back, before those that were woken for it.
+        """
+        if not self._contenders:
+            return
+        queued = len(self._contenders)
+        self._release()
+        for _ in range(YIELDS):
+            time.sleep(0)
+            if len(self._contenders) < queued:
+                break
+        interruption = self._take_back_the_lock()
+        if interruption is not None:
+            raise interruption
 
     def speak(self, protocol: Protocol) -> None:
         """Let ``protocol`` have the connection, with all bytes that came before it."""
@@ -432,6 +473,7 @@ class BufferedSocket:
         """
         taken: list[bool] = []
         interruption = None
+        self._contenders.append(None)
         while not taken:
             try:
                 # In one call of C code, so that nothing can be raised between taking
@@ -439,6 +481,7 @@ class BufferedSocket:
                 taken.extend(map(self._lock.acquire, (True,)))
             except BaseException as error:
                 interruption = error
+        self._contenders.pop()
         self._owner = threading.get_ident()
         if interruption is not None:
             self._harmless[self._owner] = interruption
@@ -469,7 +512,9 @@ class BufferedSocket:
         """Wake the threads that wait for what was touched."""
         touched = self._protocol.touched if self._protocol is not None else set()
         if self._waiters or self._pollers:
-            if len(self._outgoing) <= self._enough:
+            if self._marks and (
+                self._sent_bytes >= min(self._marks) or not self._outgoing
+            ):
                 touched.add(self)  # the key of those that wait until enough is sent
             everyone = EVERYONE in touched or self._closed
             for key in list(self._waiters) if everyone else touched:
