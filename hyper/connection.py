@@ -3,10 +3,21 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from .common.exceptions import ConnectionTerminated, HyperError, StreamResetError
-from .common.protocol import HTTP_1_1_REQUIRED, HTTPVersion, WireProtocol
+from .common.exceptions import (
+    ConnectionTerminated,
+    HyperError,
+    RemoteProtocolError,
+    StreamResetError,
+)
+from .common.protocol import (
+    CANCEL,
+    HTTP_1_1_REQUIRED,
+    HTTPVersion,
+    WireProtocol,
+)
+from .common.request import Request
 from .common.target import parse_host
 from .exchange import Exchange
 from .http11.protocol import H11Protocol
@@ -16,9 +27,13 @@ from .http20.reference import H2Machine
 from .http20.response import HTTP20Response
 from .http20.verbs import HTTP2Options, HTTP2Verbs
 from .http20.window import Windows
-from .transport.deadline import TimeoutLike
+from .transport.bufsocket import BufferedSocket
+from .transport.deadline import Deadline, TimeoutLike
 from .transport.dial import TLSParameters
 from .transport.tls import H2, HTTP11, TLSFilter, default_context
+
+#: How much of the answer to a question for HTTP/2 is read to keep the connection.
+MAX_OPTIONS_BODY = 65536
 
 
 class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
@@ -35,12 +50,16 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
         says https.
     :param window_manager: as for :class:`~hyper.HTTP20Connection`, as are
-        ``enable_push``, ``ssl_context``, ``state_machine``, ``windows`` and
-        ``settings``.
+        ``enable_push``, ``ssl_context``, ``state_machine``, ``windows``,
+        ``settings``, ``keepalive`` and ``sensitive``.
     :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
+    :param h2c: what to do without TLS. ``off``: speak HTTP/1.1. ``upgrade``: ask the
+        server, by a request of its own, to go over to HTTP/2 (RFC 7540 section 3.2),
+        and speak what it chooses. ``prior-knowledge``: speak HTTP/2.
     :raises LocalProtocolError: if ``host`` names no server.
+    :raises ValueError: if ``h2c`` is none of these.
     """
 
     def __init__(
@@ -59,6 +78,9 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         state_machine: MachineClass = H2Machine,
         windows: Windows | None = None,
         settings: Mapping[str | int, int] | None = None,
+        keepalive: tuple[float, float] | None = None,
+        sensitive: Collection[str] = (),
+        h2c: str = "off",
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
@@ -72,8 +94,13 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
             state_machine,
             windows or Windows(),
             settings or {},
+            keepalive,
+            sensitive,
         )
         super().__init__(origin, tls, timeout, options)
+        if h2c not in ("off", "upgrade", "prior-knowledge"):
+            raise ValueError(f"h2c is 'off', 'upgrade' or 'prior-knowledge', not {h2c}")
+        self._h2c = h2c
 
     @property
     def version(self) -> HTTPVersion:
@@ -84,9 +111,67 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     def _make_protocol(
         self, tls: TLSFilter | None, next_stream_id: int
     ) -> WireProtocol:
-        if tls is None or tls.alpn != H2:
-            return H11Protocol(next_stream_id=next_stream_id)
-        return self._new_h2_protocol(tls, next_stream_id)
+        known = tls.alpn == H2 if tls else self._h2c == "prior-knowledge"
+        if known:
+            return self._new_h2_protocol(tls, next_stream_id)
+        return H11Protocol(next_stream_id=next_stream_id)
+
+    def _start(
+        self,
+        wire: BufferedSocket,
+        tls: TLSFilter | None,
+        next_stream_id: int,
+        deadline: Deadline,
+    ) -> WireProtocol:
+        protocol = super()._start(wire, tls, next_stream_id, deadline)
+        if isinstance(protocol, H11Protocol) and tls is None and self._h2c == "upgrade":
+            return self._upgrade(wire, protocol, deadline)
+        return protocol
+
+    def _upgrade(
+        self, wire: BufferedSocket, http11: H11Protocol, deadline: Deadline
+    ) -> WireProtocol:
+        """Ask the server to go over to HTTP/2; return what it speaks then.
+
+        The question is an OPTIONS of its own: a request with a body would have to be
+        sent in HTTP/1.1 whole before anything else (RFC 7540 section 3.2), and the
+        user's first request may be anything. Not of "*": Apache then ends the
+        connection at once.
+        """
+        http20 = self._new_h2_protocol(None, http11.next_stream_id, upgrade=True)
+        fields = [
+            (b"Connection", b"Upgrade, HTTP2-Settings"),
+            (b"Upgrade", b"h2c"),
+            (b"HTTP2-Settings", http20.upgrade_settings),
+        ]
+        question = Request(b"OPTIONS", b"http", self._authority, b"/", fields)
+        if not http11.may_open(question):
+            raise self._incomprehensible()
+        stream = http11.open(question, True)
+        wire.wait_until(
+            lambda: stream.over or stream.buffered > MAX_OPTIONS_BODY,
+            stream,
+            deadline,
+            f"waiting whether {self.host} goes over to HTTP/2",
+        )
+        if http11.switched:
+            early = http11.take_leftover()
+            wire.speak(http20)
+            http20.receive_data(early)
+            self._keep_alive(wire)
+            return http20
+        if isinstance(stream.error, RemoteProtocolError):
+            raise self._incomprehensible() from stream.error
+        self._h2c = "off"  # It need not be asked again.
+        if not stream.ended:
+            http11.reset(stream, None, CANCEL)
+        return http11
+
+    def _incomprehensible(self) -> RemoteProtocolError:
+        return RemoteProtocolError(
+            f"{self.host} does not speak HTTP/1.1: if it is HTTP/2, "
+            f"h2c='prior-knowledge' is the way"
+        )
 
     def _falls_back(self, exchange: Exchange, error: HyperError) -> bool:
         reason = error.__cause__ or error  # a GOAWAY is the cause

@@ -33,6 +33,7 @@ from .common.exceptions import (
 )
 from .common.protocol import CANCEL, HEADS, NO_ERROR, WireProtocol
 from .common.request import Request
+from .common.stats import Stats
 from .common.stream import Stream
 from .common.target import Origin, authority
 from .response import Line, Response
@@ -141,6 +142,7 @@ class Exchanger(Generic[R]):
         self._call: dial.Call | None = None  # the dial that is under way
         self._next_stream_id = 1
         self._closings = 0
+        self._round_trip: float | None = None
 
     def __enter__(self: _Self) -> _Self:
         return self
@@ -180,6 +182,23 @@ class Exchanger(Generic[R]):
         line = self._line
         return 0 if line is None else line.protocol.open_streams
 
+    @property
+    def stats(self) -> Stats:
+        """What has happened on the current connection; zeros if there is none."""
+        line = self._line
+        if line is None:
+            return Stats()
+        with line.socket as wire:
+            sent, received = line.protocol.frames or (None, None)
+            return Stats(
+                line.protocol.opened,
+                wire.sent_bytes,
+                wire.received_bytes,
+                {} if sent is None else sent.by_name(),
+                {} if received is None else received.by_name(),
+                self._round_trip,
+            )
+
     def close(self) -> None:
         """Close the connection. Idempotent; a later request connects anew.
 
@@ -212,6 +231,23 @@ class Exchanger(Generic[R]):
         :raises TLSError: if the server does not speak what this connection does.
         """
         raise NotImplementedError
+
+    def _start(
+        self,
+        wire: BufferedSocket,
+        tls: TLSFilter | None,
+        next_stream_id: int,
+        deadline: Deadline,
+    ) -> WireProtocol:
+        """Begin to speak on a new connection, and return the Protocol that is spoken.
+
+        The lock of ``wire`` is held.
+
+        :raises HyperError: if the server does not speak what it should.
+        """
+        protocol = self._make_protocol(tls, next_stream_id)
+        wire.speak(protocol)
+        return protocol
 
     def _make_response(self, exchange: Exchange) -> R:
         """Return the response of an exchange whose head has come."""
@@ -279,10 +315,9 @@ class Exchanger(Generic[R]):
         finally:
             self._call = None
         try:
-            protocol = self._make_protocol(tls, first_stream_id)
-            line = Line(wire, protocol, protocol.next_stream_id)
             with wire:
-                wire.speak(protocol)
+                protocol = self._start(wire, tls, first_stream_id, deadline)
+            line = Line(wire, protocol, protocol.next_stream_id)
             with self._mutex:
                 if self._closings != closings:
                     raise _closed_here()
@@ -329,6 +364,7 @@ class Exchanger(Generic[R]):
         queue = protocol.queue
         queue.append(exchange)
         try:
+            line.socket.wait_alive(place, f"waiting for a sign of life of {self.host}")
             line.socket.wait_until(
                 lambda: (
                     not protocol.accepting

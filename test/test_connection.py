@@ -1,9 +1,12 @@
 """The connection that takes what the server speaks."""
 
+import re
 import ssl
 
 import pytest
 from h2.errors import ErrorCodes
+from peer import PREFACE, Frames, wire
+from test_exchange import finish
 from threads import background
 
 from hyper import (
@@ -12,6 +15,7 @@ from hyper import (
     HTTPConnection,
     HTTPVersion,
     LocalProtocolError,
+    RemoteProtocolError,
     http2bin,
 )
 from hyper.tls import init_context
@@ -123,20 +127,21 @@ def test_a_server_that_requires_http1_gets_it_from_then_on(peer, ca, how):
         peer.send_goaway(0, ErrorCodes.HTTP_1_1_REQUIRED)
     else:
         peer.send_reset(1, ErrorCodes.HTTP_1_1_REQUIRED)
-    for _ in range(2):
-        peer.accept()
-        assert peer.sock.selected_alpn_protocol() == "http/1.1"
-        received = b""
-        while not received.endswith(b"body"):
-            received += peer.sock.recv(65536)
-        assert received.startswith(b"POST / HTTP/1.1\r\n")
-        peer.send_bytes(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n")
-        assert answer.result().version is HTTPVersion.http11
-        again = background(conn.request, "POST", "/", b"body")
-        answer = background(lambda task=again: conn.get_response(task.result()))
+    accept_http1_post(peer)
+    assert answer.result().version is HTTPVersion.http11
+    again = background(conn.request, "POST", "/", b"body")
+    accept_http1_post(peer)
+    assert conn.get_response(again.result()).version is HTTPVersion.http11
+
+
+def accept_http1_post(peer):
     peer.accept()
-    peer.die()
-    answer.error()
+    assert peer.sock.selected_alpn_protocol() == "http/1.1"
+    received = b""
+    while not received.endswith(b"body"):
+        received += peer.sock.recv(65536)
+    assert received.startswith(b"POST / HTTP/1.1\r\n")
+    peer.send_bytes(b"HTTP/1.1 204 No\r\nConnection: close\r\n\r\n")
 
 
 def test_what_only_http2_can_do_is_refused_over_http1():
@@ -144,3 +149,127 @@ def test_what_only_http2_can_do_is_refused_over_http1():
         with HTTPConnection(service.url, timeout=10) as conn:
             with pytest.raises(LocalProtocolError, match=r"speaks HTTP/1\.1"):
                 conn.ping()
+
+
+# Going over to HTTP/2 without TLS.
+
+
+@pytest.fixture
+def asking_peer(text_peer):
+    """A scripted server, and a client that asks it to go over to HTTP/2."""
+    conn = text_peer.client(HTTPConnection, h2c="upgrade")
+    asking = background(conn.request, "POST", "/path", b"body")
+    text_peer.accept()
+    head = text_peer.want_head()
+    assert head[0] == b"OPTIONS / HTTP/1.1"
+    assert b"Upgrade: h2c" in head
+    assert b"Connection: Upgrade, HTTP2-Settings" in head
+    assert any(re.fullmatch(rb"HTTP2-Settings: [\w-]+", line) for line in head)
+    return text_peer, conn, asking
+
+
+@pytest.mark.parametrize("early", [True, False])
+def test_a_server_that_upgrades_is_spoken_to_in_http2(asking_peer, early):
+    peer, conn, asking = asking_peer
+    frames = Frames()
+    switch = b"HTTP/1.1 101 Switching\r\nConnection: Upgrade\r\nUpgrade: h2c\r\n\r\n"
+    answer = wire(frames.settings(), frames.headers(1, 200, end=True))
+    if early:
+        peer.send_bytes(switch + answer)
+        assert peer.want_bytes(len(PREFACE)) == PREFACE
+    else:
+        peer.send_bytes(switch)
+        assert peer.want_bytes(len(PREFACE)) == PREFACE
+        peer.send_bytes(answer)
+    stream_id = asking.result()
+    assert stream_id == 3, "stream 1 was the question"
+    peer.send_bytes(
+        wire(frames.headers(3), frames.data(3, b"answer"), frames.data(3, end=True))
+    )
+    response = conn.get_response(stream_id)
+    assert response.version is HTTPVersion.http20
+    assert response.read() == b"answer"
+
+
+def test_a_server_that_does_not_upgrade_is_spoken_to_in_http1(asking_peer):
+    peer, conn, asking = asking_peer
+    peer.respond(b"some options")
+    assert peer.want_head()[0] == b"POST /path HTTP/1.1"
+    assert peer.want_bytes(4) == b"body"
+    peer.respond(b"answer")
+    response = conn.get_response(asking.result())
+    assert response.version is HTTPVersion.http11
+    assert response.read() == b"answer"
+    assert peer.connections == 1
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"HTTP/1.1 405 No\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 100000000\r\n\r\n" + bytes(100_000),
+    ],
+    ids=["the connection ends", "the answer has no end"],
+)
+def test_a_server_that_is_not_worth_asking_twice_is_not(asking_peer, answer):
+    peer, conn, asking = asking_peer
+    peer.send_bytes(answer)
+    peer.accept()
+    assert peer.want_head()[0] == b"POST /path HTTP/1.1"
+    assert peer.want_bytes(4) == b"body"
+    peer.respond(b"answer")
+    assert conn.get_response(asking.result()).read() == b"answer"
+
+
+def test_a_server_that_hangs_up_at_the_question_is_not_asked_again(asking_peer):
+    peer, _, asking = asking_peer
+    peer.hang_up()
+    peer.accept()
+    assert peer.want_head()[0] == b"POST /path HTTP/1.1"
+    asking.result()
+
+
+def test_a_server_that_speaks_http2_at_once_is_recognised(peer):
+    conn = peer.client(HTTPConnection, h2c="upgrade")
+    asking = background(conn.connect)
+    peer.accept()
+    peer.send_settings({})
+    error = asking.error()
+    assert isinstance(error, RemoteProtocolError)
+    assert "prior-knowledge" in str(error)
+
+
+def test_what_is_known_beforehand_need_not_be_asked(peer):
+    conn = peer.client(HTTPConnection, h2c="prior-knowledge")
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    finish(peer, conn, stream_id)
+
+
+def test_h2c_is_one_of_three_words():
+    with pytest.raises(ValueError, match="prior-knowledge"):
+        HTTPConnection("a.test", h2c="yes")
+
+
+@pytest.mark.parametrize("name", ["apache", "caddy", "h2o", "hypercorn"])
+def test_real_servers_go_over_to_http2(real_server, name):
+    server = real_server(name)
+    with HTTPConnection(
+        "127.0.0.1", server.h2c_port, h2c="upgrade", timeout=10
+    ) as conn:
+        ids = [conn.request("GET", "/hello") for _ in range(3)]
+        for stream_id in ids:
+            response = conn.get_response(stream_id)
+            assert response.version is HTTPVersion.http20
+            assert response.read() == b"hello\n"
+
+
+@pytest.mark.parametrize("name", ["nginx", "haproxy", "node"])
+def test_real_servers_that_do_not_stay_with_http1(real_server, name):
+    server = real_server(name, "h1")
+    with HTTPConnection("127.0.0.1", server.h1_port, h2c="upgrade", timeout=10) as conn:
+        conn.request("GET", "/hello")
+        response = conn.get_response()
+        assert response.version is HTTPVersion.http11
+        assert response.read() == b"hello\n"

@@ -3,11 +3,13 @@
 import ssl
 
 import pytest
-from hyperframe.frame import PingFrame, SettingsFrame
+from hyperframe.frame import HeadersFrame, PingFrame, SettingsFrame
+from test_exchange import finish
 from threads import background
 
 import hyper
 from hyper import (
+    ConnectionLost,
     HTTP20Connection,
     HTTPVersion,
     LocalProtocolError,
@@ -217,3 +219,147 @@ def test_settings_of_the_user_are_in_the_first_frame(peer, name):
 def test_settings_that_are_not_the_users_are_an_error(name):
     with pytest.raises(LocalProtocolError):
         HTTP20Connection("a.test", settings={name: 1})
+
+
+# Numbers.
+
+
+def test_stats_tell_what_went_over_the_connection(peer):
+    conn = peer.connection()
+    assert conn.stats.streams == 0
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.respond(stream_id, b"body")
+    assert conn.get_response(stream_id).read() == b"body"
+    stats = conn.stats
+    assert stats.streams == 1
+    assert stats.bytes_sent > 24
+    assert stats.bytes_received > len(b"body")
+    assert stats.frames_sent["HEADERS"] == 1
+    assert stats.frames_received == {"DATA": 1, "HEADERS": 1, "SETTINGS": 1}
+    assert stats.round_trip is None
+
+
+def test_stats_have_the_round_trip_of_the_latest_ping(peer):
+    conn = peer.connection()
+    asking = background(conn.ping)
+    peer.greet()
+    peer.send_ping(peer.want(PingFrame).opaque_data, ack=True)
+    round_trip = asking.result()
+    assert conn.stats.round_trip == round_trip
+
+
+def test_stats_of_http1_have_no_frames(text_peer):
+    conn = text_peer.connection()
+    conn.request("GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.respond(b"body")
+    assert conn.get_response().read() == b"body"
+    stats = conn.stats
+    assert (stats.streams, stats.frames_sent, stats.frames_received) == (1, {}, {})
+    assert stats.bytes_received > len(b"body")
+
+
+# Dead peers.
+
+
+@pytest.mark.scenario(139)
+def test_a_silent_server_that_does_not_answer_a_ping_fails_all_its_streams(peer):
+    conn = peer.connection(keepalive=(0.05, 0.05))
+    ids = [conn.request("GET", "/") for _ in range(3)]
+    peer.greet()
+    tasks = [background(conn.get_response, stream_id) for stream_id in ids]
+    errors = [task.error() for task in tasks]
+    assert {type(error) for error in errors} == {ConnectionLost}
+    assert len({str(error) for error in errors}) == 1
+    assert "dead" in str(errors[0])
+    assert not errors[0].retry_safe
+    assert not conn.is_connected
+
+
+@pytest.mark.scenario(139, 142)
+def test_a_slow_server_that_answers_pings_is_waited_for(peer):
+    conn = peer.connection(keepalive=(0.05, 5))
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    asking = background(conn.get_response, stream_id)
+    for _ in range(3):
+        peer.send_ping(peer.want(PingFrame).opaque_data, ack=True)
+    peer.respond(stream_id, b"at last")
+    assert asking.result().read() == b"at last"
+
+
+@pytest.mark.scenario(140)
+def test_a_server_that_takes_nothing_more_is_found_dead_too(peer):
+    peer.narrow()
+    conn = peer.connection(keepalive=(0.1, 0.1))
+    conn.connect()
+    peer.greet({SettingsFrame.INITIAL_WINDOW_SIZE: 2**30})
+    peer.send_window_update(0, 2**30)
+    assert conn.remote_settings.initial_window_size == 2**30
+    # More than both kernels take, so that the PING cannot leave.
+    with pytest.raises(ConnectionLost, match="dead"):
+        conn.request("POST", "/", bytes(30_000_000))
+
+
+@pytest.mark.scenario(141)
+def test_an_idle_connection_is_asked_for_a_sign_of_life_before_it_is_used(peer):
+    conn = peer.connection(keepalive=(1e-9, 5))
+    asking = background(conn.request, "GET", "/")
+    peer.greet()
+    peer.send_ping(peer.want(PingFrame).opaque_data, ack=True)
+    peer.want_headers(asking.result())
+    assert peer.connections == 1
+
+
+@pytest.mark.scenario(141)
+def test_an_idle_connection_that_has_died_is_replaced_before_it_is_used(peer):
+    conn = peer.connection(keepalive=(1e-9, 1))
+    asking = background(conn.request, "GET", "/")
+    peer.greet()
+    peer.send_ping(peer.want(PingFrame).opaque_data, ack=True)
+    first = asking.result()
+    peer.want_headers(first)
+    peer.ignore = (*peer.ignore, PingFrame)
+    finish(peer, conn, first)
+    # From here on the first connection is silent.
+    asking = background(conn.request, "POST", "/", iter([b"once"]))
+    peer.greet()
+    peer.send_ping(b"a sign!!")
+    assert peer.want_headers(3)[b":method"] == b"POST"
+    assert peer.want_body(3) == b"once"
+    assert asking.result() == 3
+
+
+@pytest.mark.parametrize("keepalive", [(0, 1), (1, 0), (-1, 1), (1, float("nan"))])
+def test_keepalive_is_two_positive_numbers(keepalive):
+    with pytest.raises(ValueError, match="positive"):
+        HTTP20Connection("a.test", keepalive=keepalive)
+
+
+# Secrets.
+
+
+@pytest.mark.scenario(204)
+def test_fields_that_the_user_calls_sensitive_are_never_indexed(peer):
+    conn = peer.connection(sensitive=["X-API-Key"])
+    for _ in range(2):
+        conn.request("GET", "/", headers={"x-api-key": "secret", "x-other": "known"})
+    peer.greet()
+    fields = [peer.want(HeadersFrame).data for _ in range(2)]
+    decoded = [list(peer.decoder.decode(block, raw=True)) for block in fields]
+    for section in decoded:
+        (key,) = [field for field in section if field[0] == b"x-api-key"]
+        assert not key.indexable
+    assert len(fields[1]) < len(fields[0]), "the other one was"
+
+
+@pytest.mark.parametrize(
+    ("sensitive", "error"), [("x-api-key", TypeError), (["a b"], LocalProtocolError)]
+)
+def test_sensitive_is_a_collection_of_names(sensitive, error):
+    with pytest.raises(error):
+        HTTP20Connection("a.test", sensitive=sensitive)

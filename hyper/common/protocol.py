@@ -18,6 +18,7 @@ from typing import Protocol as Interface
 
 from .exceptions import HyperError
 from .request import Request
+from .stats import FrameCounter
 from .stream import Fields, Stream
 
 
@@ -67,6 +68,9 @@ class Protocol(Interface):
         may be an attacker's.
         """
 
+    def probe(self) -> None:
+        """Ask the peer for a sign of life, if there are words for that."""
+
     def data_to_send(self) -> bytes:
         """Hand over the bytes to be sent since the last call."""
 
@@ -81,6 +85,10 @@ class WireProtocol(Protocol, Interface):
     version: HTTPVersion
     #: The id of the next request.
     next_stream_id: int
+    #: How many requests were opened.
+    opened: int
+    #: The frames that were sent and received; None where there are no frames.
+    frames: tuple[FrameCounter, FrameCounter] | None
 
     #: Requests that wait for a free place, oldest first; they are keys of waiters.
     queue: deque[object]

@@ -134,6 +134,8 @@ class H11Protocol(WireProtocol):
         self.queue: deque[object] = deque()
         self.abandoned: deque[Stream] = deque()
         self.next_stream_id = next_stream_id
+        self.opened = 0
+        self.frames = None
         #: What the status line of the latest response said: "HTTP/1.0" or "HTTP/1.1".
         self.response_version = "HTTP/1.1"
         self._limits = limits or Limits()
@@ -217,6 +219,7 @@ class H11Protocol(WireProtocol):
             raise LocalProtocolError(_wrong_length(request.body_length))
         stream = self._stream = Stream(self.next_stream_id, request.method)
         self.next_stream_id += 1
+        self.opened += 1
         self._outgoing.append(request_head(request))
         self._state = State.HEAD
         self._may_skip_line = True
@@ -324,6 +327,9 @@ class H11Protocol(WireProtocol):
             )
         )
         self._finish()
+
+    def probe(self) -> None:
+        """Do nothing: HTTP/1.1 has no words that ask for nothing but an answer."""
 
     def fail(self, error: HyperError) -> None:
         """End the exchange with ``error``: the connection broke. Idempotent."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from ..common.exceptions import TLSError
 from ..common.protocol import HTTPVersion
@@ -50,6 +50,13 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     :param windows: the sizes of the flow-control windows, and what they may grow to.
     :param settings: what the first SETTINGS frame says beside hyper's own, by name
         (``header_table_size``) or code; of equal ones, these count.
+    :param keepalive: a pair of seconds, (idle, timeout). When nothing has come for
+        ``idle`` seconds and a call waits, or a request is about to be sent, the server
+        is asked by a PING whether it is there; after ``timeout`` seconds more without
+        anything, it is given up for dead. None: never.
+    :param sensitive: names of fields with secrets in them, as ``x-api-key``: they are
+        never put into the compression table (RFC 7541 section 7.1.3). Authorization,
+        Proxy-Authorization and Cookie always are treated so.
     :raises LocalProtocolError: if ``host`` names no server, or a setting is unknown.
     """
 
@@ -72,6 +79,8 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         state_machine: MachineClass = H2Machine,
         windows: Windows | None = None,
         settings: Mapping[str | int, int] | None = None,
+        keepalive: tuple[float, float] | None = None,
+        sensitive: Collection[str] = (),
     ) -> None:
         if proxy_host is not None:
             raise NotImplementedError("proxies are not available yet")
@@ -86,6 +95,8 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
             state_machine,
             windows or Windows(),
             settings or {},
+            keepalive,
+            sensitive,
         )
         super().__init__(origin, tls, timeout, options)
         self._force_proto = force_proto

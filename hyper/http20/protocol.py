@@ -54,6 +54,7 @@ from ..common.exceptions import (
 )
 from ..common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from ..common.request import Request
+from ..common.stats import FrameCounter
 from ..common.stream import Fields, Interim, Promise, Stream
 from ..common.validation import (
     CONNECTION_SPECIFIC,
@@ -72,6 +73,8 @@ STREAMS_BEFORE_SETTINGS = 100
 #: Interim responses of one stream, in number and in bytes of their fields.
 MAX_INTERIM = 8
 MAX_INTERIM_BYTES = 65536
+#: The size of what a client's connection begins with (RFC 9113 section 3.4).
+PREFACE_SIZE = 24
 #: The largest DATA frame to send. nginx allows 16 MiB, but others have to get between.
 LARGEST_FRAME = 65536
 #: How much of a response may come while its request is still being sent.
@@ -106,6 +109,7 @@ class Machine(Interface):
     outbound_flow_control_window: int
 
     def initiate_connection(self) -> None: ...
+    def initiate_upgrade_connection(self) -> bytes | None: ...
     def send_headers(
         self, stream_id: int, headers: list[HeaderTuple], end_stream: bool = ...
     ) -> None: ...
@@ -164,6 +168,11 @@ class H2Protocol:
     :param windows: the sizes of the windows.
     :param authorities: for whom the server may push: what its certificate shows it to
         be. Promises for others are refused (RFC 9113 section 8.4).
+    :param sensitive: names of fields, in lower case, whose values are never put into
+        the compression table, beside those of :data:`SENSITIVE`.
+    :param upgrade: whether the connection begins as HTTP/1.1 (RFC 7540 section 3.2):
+        the request that asks for the upgrade, with :attr:`upgrade_settings`, is stream
+        1, and what comes there is ignored.
     """
 
     version = HTTPVersion.http20
@@ -176,6 +185,8 @@ class H2Protocol:
         highest_stream_id: int = HIGHEST_STREAM_ID,
         windows: Windows | None = None,
         authorities: frozenset[bytes] = frozenset(),
+        sensitive: frozenset[bytes] = frozenset(),
+        upgrade: bool = False,
     ) -> None:
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
@@ -183,7 +194,17 @@ class H2Protocol:
         self.abandoned: deque[Stream] = deque()
         self.settings_received = False
         self.machine = machine
-        self.next_stream_id = next_stream_id
+        self.next_stream_id = max(3, next_stream_id) if upgrade else next_stream_id
+        self.opened = 0
+        self._sent_frames = FrameCounter(skip=PREFACE_SIZE)
+        self._received_frames = FrameCounter()
+        self.frames: tuple[FrameCounter, FrameCounter] | None = (
+            self._sent_frames,
+            self._received_frames,
+        )
+        #: The value of the field HTTP2-Settings.
+        self.upgrade_settings = b""
+        self._sensitive = SENSITIVE | sensitive
         self._highest_stream_id = highest_stream_id
         self._new_window = window_manager
         self._exchanges: dict[int, _Exchange] = {}
@@ -203,7 +224,12 @@ class H2Protocol:
         self._broken = False  # the machine ended the connection: it takes no verb more
         self._windows = windows or Windows()
         self._probe: Ping | None = None  # measures a round trip
-        machine.initiate_connection()
+        if upgrade:
+            # Section 3.2.1: without the '=' at the end, which h2 leaves.
+            value = machine.initiate_upgrade_connection() or b""
+            self.upgrade_settings = value.rstrip(b"=")
+        else:
+            machine.initiate_connection()
         size = self._windows.connection
         self._window = window_manager(size)
         if size > 65535:  # RFC 9113 section 6.9.2: where it begins.
@@ -225,11 +251,14 @@ class H2Protocol:
     def data_to_send(self) -> bytes:
         while self.abandoned:
             self.reset(self.abandoned.popleft(), None, CANCEL)
-        return self.machine.data_to_send()
+        data = self.machine.data_to_send()
+        self._sent_frames.feed(data)
+        return data
 
     def receive_data(self, data: bytes) -> None:
         if self.failure is not None:
             return
+        self._received_frames.feed(data)
         self._batches += 1
         try:
             events = self.machine.receive_data(data)
@@ -312,7 +341,7 @@ class H2Protocol:
             raise LocalProtocolError(
                 "the server does not take CONNECT with a protocol (RFC 8441)"
             )
-        fields = header_section(request)
+        fields = header_section(request, self._sensitive)
         limit = self.machine.remote_settings.max_header_list_size
         if limit is not None:
             size = sum(len(name) + len(value) + 32 for name, value in fields)
@@ -322,6 +351,7 @@ class H2Protocol:
                 )
         stream = Stream(self.next_stream_id, request.method, sent=end_stream)
         self.next_stream_id += 2
+        self.opened += 1
         try:
             self.machine.send_headers(stream.stream_id, fields, end_stream=end_stream)
         except ProtocolError as fault:
@@ -440,6 +470,10 @@ class H2Protocol:
         self._pings.setdefault(data, deque()).append(ping)
         self.machine.ping(data)
         return ping
+
+    def probe(self) -> None:
+        if not self._ended:
+            self.ping()
 
     def retire(self) -> None:
         self._retired = True
@@ -765,7 +799,9 @@ _EVENTS: dict[type[Event], Callable[..., None]] = {
 }
 
 
-def header_section(request: Request) -> list[HeaderTuple]:
+def header_section(
+    request: Request, sensitive: frozenset[bytes] = SENSITIVE
+) -> list[HeaderTuple]:
     """Return the header section of a request (RFC 9113 sections 8.2 and 8.3.1).
 
     Names become lower-case, and fields that are about one HTTP/1.1 connection go, with
@@ -785,7 +821,7 @@ def header_section(request: Request) -> list[HeaderTuple]:
         name = given.lower()
         if name in unwanted or (name == b"te" and value.lower() != b"trailers"):
             continue
-        kind = NeverIndexedHeaderTuple if name in SENSITIVE else HeaderTuple
+        kind = NeverIndexedHeaderTuple if name in sensitive else HeaderTuple
         fields.append(kind(name, value))
     return fields
 

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from h2.settings import SettingCodes, Settings
 
 from ..common.exceptions import LocalProtocolError
+from ..common.protocol import WireProtocol
 from ..common.target import Origin
+from ..common.validation import field_name
 from ..exchange import UNSET, Exchange, R, Unset
 from ..response import Line
-from ..transport.deadline import Deadlines, TimeoutLike
+from ..transport.bufsocket import BufferedSocket
+from ..transport.deadline import Deadline, Deadlines, Keepalive, TimeoutLike
 from ..transport.dial import TLSParameters
 from ..transport.tls import TLSFilter
 from ..verbs import Connection
@@ -43,13 +46,24 @@ class HTTP2Options:
     state_machine: MachineClass = H2Machine
     windows: Windows = field(default_factory=Windows)
     settings: Mapping[str | int, int] = field(default_factory=dict)
+    keepalive: tuple[float, float] | None = None
+    sensitive: Collection[str] = ()
 
     def __post_init__(self) -> None:
         if SettingCodes.ENABLE_PUSH in self._codes():
             raise LocalProtocolError("enable_push is an argument of its own")
+        if self.keepalive is not None:
+            Keepalive(*self.keepalive)
+        if isinstance(self.sensitive, str):
+            raise TypeError("sensitive is a collection of names, not a name")
+        for name in self.sensitive:
+            field_name(name)
 
     def protocol(
-        self, next_stream_id: int, authorities: frozenset[bytes]
+        self,
+        next_stream_id: int,
+        authorities: frozenset[bytes],
+        upgrade: bool = False,
     ) -> H2Protocol:
         """Return the Protocol of a new connection.
 
@@ -74,6 +88,8 @@ class HTTP2Options:
             next_stream_id | 1 if next_stream_id <= HIGHEST_STREAM_ID else 1,
             windows=windows,
             authorities=authorities if self.enable_push else frozenset(),
+            sensitive=frozenset(name.lower().encode() for name in self.sensitive),
+            upgrade=upgrade,
         )
 
     def _codes(self) -> dict[int, int]:
@@ -136,7 +152,8 @@ class HTTP2Verbs(Connection[R]):
                 deadlines.read(),
                 f"waiting for {self.host} to answer a PING",
             )
-            return deadlines.now() - started
+            self._round_trip = deadlines.now() - started
+            return self._round_trip
 
     @property
     def remote_settings(self) -> Settings:
@@ -220,9 +237,25 @@ class HTTP2Verbs(Connection[R]):
         return line, line.protocol
 
     def _new_h2_protocol(
-        self, tls: TLSFilter | None, next_stream_id: int
+        self, tls: TLSFilter | None, next_stream_id: int, upgrade: bool = False
     ) -> H2Protocol:
-        return self._options.protocol(next_stream_id, self._authorities(tls))
+        return self._options.protocol(next_stream_id, self._authorities(tls), upgrade)
+
+    def _start(
+        self,
+        wire: BufferedSocket,
+        tls: TLSFilter | None,
+        next_stream_id: int,
+        deadline: Deadline,
+    ) -> WireProtocol:
+        protocol = super()._start(wire, tls, next_stream_id, deadline)
+        if isinstance(protocol, H2Protocol):
+            self._keep_alive(wire)
+        return protocol
+
+    def _keep_alive(self, wire: BufferedSocket) -> None:
+        if self._options.keepalive is not None:
+            wire.keep_alive(Keepalive(*self._options.keepalive))
 
     def _authorities(self, tls: TLSFilter | None) -> frozenset[bytes]:
         """Return for whom the server may speak: the names of its certificate.

@@ -41,7 +41,7 @@ from typing import Protocol as Interface
 
 from ..common.exceptions import ConnectionLost, HyperError, RemoteProtocolError
 from ..common.protocol import EVERYONE, Protocol
-from .deadline import Deadline
+from .deadline import Clock, Deadline, Keepalive
 
 #: How much one ``recv`` asks for: four TLS records. Larger reads were no faster.
 READ_SIZE = 65536
@@ -130,9 +130,10 @@ class BufferedSocket:
     :param sock: a connected stream socket, which now belongs to this object.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: socket.socket, clock: Clock = time.monotonic) -> None:
         sock.setblocking(False)
         # Constant.
+        self._clock = clock
         self._process = os.getpid()
         self._sock = sock
         self._lock = threading.Lock()
@@ -151,6 +152,11 @@ class BufferedSocket:
         self._early = b""  # plain bytes that came before the Protocol
         self._outgoing = bytearray()  # encrypted, waiting for the kernel
         self._sent_bytes = 0
+        self._received_bytes = 0
+        self._keepalive: Keepalive | None = None
+        self._heard = 0.0  # when the peer gave its latest sign of life
+        self._probed: float | None = None  # when it was asked for one, and is silent
+        self._stuck = False  # the kernel had no room for more
         # What has to have been sent for a wait_drained to end, one for each.
         self._marks: list[int] = []
         self._at_eof = False
@@ -267,6 +273,11 @@ class BufferedSocket:
         return self._sent_bytes
 
     @property
+    def received_bytes(self) -> int:
+        """How many bytes came from the peer."""
+        return self._received_bytes
+
+    @property
     def unsent(self) -> int:
         """How many bytes wait for the kernel to take them."""
         return len(self._outgoing)
@@ -291,6 +302,8 @@ class BufferedSocket:
                 return
             if deadline.passed:
                 raise deadline.error(doing)
+            self._look_for_life()
+            self._raise_if_failed()
             if self._unread or self._unwritten:
                 self._lead(key, deadline)
             else:
@@ -317,6 +330,22 @@ class BufferedSocket:
             )
         finally:
             self._marks.remove(mark)
+
+    def keep_alive(self, keepalive: Keepalive | None) -> None:
+        """Ask the peer for signs of life while somebody waits, and before reuse."""
+        self._keepalive = keepalive
+        self._heard = self._clock()
+
+    def wait_alive(self, deadline: Deadline, doing: str) -> None:
+        """If the peer has been silent for long, wait for a sign of life.
+
+        :raises ConnectionLost: if there was none.
+        """
+        keepalive = self._keepalive
+        if keepalive is None or self._clock() - self._heard < keepalive.idle:
+            return
+        self._look_for_life()
+        self.wait_until(lambda: self._probed is None, keepalive, deadline, doing)
 
     def give_way(self) -> None:
         """Give the lock up for a moment, if other threads queue for it.
@@ -376,6 +405,45 @@ class BufferedSocket:
 
     # Blocking.
 
+    def _look_for_life(self) -> None:
+        """Ask a peer that has been silent for a sign of life, or give it up."""
+        keepalive = self._keepalive
+        if keepalive is None or self._protocol is None:
+            return
+        now = self._clock()
+        if self._probed is None:
+            if now - self._heard >= keepalive.idle:
+                self._probed = now
+                self._protocol.probe()
+                self._send()
+        elif now - self._probed >= keepalive.timeout:
+            self._fail(
+                ConnectionLost(
+                    f"the peer is dead: nothing came from it for "
+                    f"{now - self._heard:.3g} s, and no answer to a PING within "
+                    f"{keepalive.timeout:g} s"
+                )
+            )
+
+    def _alive(self) -> None:
+        """Note a sign of life."""
+        self._heard = self._clock()
+        if self._probed is not None and self._protocol is not None:
+            self._probed = None
+            self._protocol.touched.add(self._keepalive)
+
+    def _patience(self, deadline: Deadline) -> float | None:
+        """Return for how many seconds to poll; None: for as long as it takes."""
+        left = deadline.left()
+        if self._keepalive is None:
+            return left
+        if self._probed is None:
+            due = self._heard + self._keepalive.idle
+        else:
+            due = self._probed + self._keepalive.timeout
+        look = max(0.0, due - self._clock())
+        return look if left is None else min(look, left)
+
     @property
     def _listening(self) -> bool:
         """True if more may come from the peer, and may come now."""
@@ -404,7 +472,7 @@ class BufferedSocket:
 
     def _lead(self, key: object, deadline: Deadline) -> None:
         """Poll for what nobody polls for, without the lock, and read for everybody."""
-        left = deadline.left()
+        left = self._patience(deadline)
         # Rounded up: a poll that returns early would be called again and again.
         milliseconds = None if left is None else math.ceil(left * 1000)
         reading, writing = self._unread, self._unwritten
@@ -551,6 +619,9 @@ class BufferedSocket:
             except OSError as error:
                 self._lost(error)
                 return
+            self._received_bytes += len(data)
+            if self._keepalive is not None:
+                self._alive()
             self._feed(data)
             if len(data) < READ_SIZE:
                 return
@@ -628,6 +699,7 @@ class BufferedSocket:
             try:
                 sent = self._sock.send(self._outgoing)
             except BlockingIOError:
+                self._stuck = True
                 return
             except OSError as error:
                 # What the peer said before it stopped listening is still to be read:
@@ -639,6 +711,9 @@ class BufferedSocket:
                 return
             self._sent_bytes += sent
             del self._outgoing[:sent]
+            if self._stuck:
+                self._stuck = False
+                self._alive()  # There is room again: the peer has taken something.
 
     def _abandon(self, error: BaseException) -> None:
         """Fail for an exception that came up in the middle of moving bytes.

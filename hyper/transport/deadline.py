@@ -85,6 +85,24 @@ class Timeout:
         return Deadlines(self, clock)
 
 
+@dataclass(frozen=True, slots=True)
+class Keepalive:
+    """When to ask a peer that is silent whether it is still there.
+
+    :param idle: after so many seconds of silence it is asked.
+    :param timeout: if it is silent for so many seconds more, it is given up.
+    :raises ValueError: if one of them is not a positive number.
+    """
+
+    idle: float
+    timeout: float
+
+    def __post_init__(self) -> None:
+        for seconds in (self.idle, self.timeout):
+            if not seconds > 0:
+                raise ValueError(f"keepalive is two positive numbers, not {seconds!r}")
+
+
 #: What a ``timeout=`` argument may be.
 TimeoutLike = float | tuple[float | None, float | None] | Timeout | None
 
