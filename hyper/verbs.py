@@ -37,6 +37,9 @@ from .exchange import (
 from .transport import dial
 from .transport.deadline import PerThread, TimeoutLike
 
+#: How many requests whose end nobody wants any more can still be sent to, in vain.
+UNFINISHED_KEPT = 100
+
 #: How urgent a response is; see :meth:`Connection.request`.
 Priority = int | str | bytes | None
 
@@ -330,6 +333,14 @@ class Connection(Exchanger[R]):
 
     # The parts.
 
+    def _forget_unfinished(self) -> None:
+        """Forget requests that will not be finished: ``_mutex`` is held."""
+        while len(self._unfinished) > UNFINISHED_KEPT:
+            oldest = next(iter(self._unfinished))
+            if not self._unfinished[oldest].stream.unwanted:
+                break
+            del self._unfinished[oldest]
+
     def _draft(self) -> Draft:
         draft = self._own.draft
         if draft is None:
@@ -355,6 +366,7 @@ class Connection(Exchanger[R]):
             self._exchanges[number] = exchange
             if not exchange.final and not exchange.stream.sent:
                 self._unfinished[number] = exchange
+                self._forget_unfinished()
         if not exchange.final:
             self._own.stream_id = number
         return number

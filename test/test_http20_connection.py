@@ -4,13 +4,14 @@ import ssl
 
 import pytest
 from hyperframe.frame import HeadersFrame, PingFrame, SettingsFrame
-from test_exchange import finish
+from test_exchange import finish, start
 from threads import background
 
 import hyper
 from hyper import (
     ConnectionLost,
     HTTP20Connection,
+    HTTPConnection,
     HTTPVersion,
     LocalProtocolError,
     ReadTimeout,
@@ -363,3 +364,64 @@ def test_fields_that_the_user_calls_sensitive_are_never_indexed(peer):
 def test_sensitive_is_a_collection_of_names(sensitive, error):
     with pytest.raises(error):
         HTTP20Connection("a.test", sensitive=sensitive)
+
+
+# Priorities, origins and alternatives.
+
+
+def test_a_priority_may_be_changed_while_the_response_is_awaited(peer):
+    conn, first = start(peer)
+    conn.update_priority(first, 1)
+    frame = peer.next_frame()
+    while frame.type != 0x10:
+        assert isinstance(frame, peer.ignore)
+        frame = peer.next_frame()
+    assert (frame.stream_id, frame.body) == (0, first.to_bytes(4, "big") + b"u=1")
+    finish(peer, conn, first)
+
+
+def test_a_priority_of_what_is_over_or_unknown_is_not_sent(peer):
+    conn = peer.connection()
+    conn.update_priority(1, "u=1")
+    first = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(first)
+    finish(peer, conn, first)
+    conn.update_priority(first, "u=1")
+    conn.update_priority(99, "u=1")
+    peer.want_nothing(conn)
+
+
+def test_what_the_server_says_of_itself_and_others_is_shown(peer):
+    conn, first = start(peer)
+    assert (conn.origins, conn.alternative_services) == ((), {})
+    origin = b"https://b.test"
+    peer.send_bytes(extension(0xC, 0, len(origin).to_bytes(2, "big") + origin))
+    peer.send_bytes(extension(0xA, 0, b"\0\x0ehttps://a.test" + b'h3=":443"'))
+    finish(peer, conn, first)
+    assert conn.origins == ("https://b.test",)
+    assert conn.alternative_services == {"https://a.test": 'h3=":443"'}
+
+
+def test_a_server_is_not_believed_to_be_endlessly_many(peer):
+    conn, first = start(peer)
+    for part in range(3):
+        names = [b"https://%d.test" % n for n in range(part * 60, part * 60 + 60)]
+        body = b"".join(len(name).to_bytes(2, "big") + name for name in names)
+        peer.send_bytes(extension(0xC, 0, body))
+    finish(peer, conn, first)
+    assert len(conn.origins) == 100
+
+
+def test_http1_has_nothing_to_say_about_priorities_and_origins(text_peer):
+    conn = text_peer.client(HTTPConnection)
+    assert (conn.origins, conn.alternative_services) == ((), {})
+    conn.request("GET", "/")
+    assert (conn.origins, conn.alternative_services) == ((), {})
+    with pytest.raises(LocalProtocolError, match=r"HTTP/1\.1"):
+        conn.update_priority(1, 1)
+
+
+def extension(kind, stream_id, body):
+    head = len(body).to_bytes(3, "big") + bytes([kind, 0])
+    return head + stream_id.to_bytes(4, "big") + body

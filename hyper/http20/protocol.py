@@ -25,6 +25,7 @@ from typing import Protocol as Interface
 
 from h2.errors import ErrorCodes
 from h2.events import (
+    AlternativeServiceAvailable,
     ConnectionTerminated,
     DataReceived,
     Event,
@@ -63,6 +64,7 @@ from ..common.validation import (
     promise_fault,
     strip_values,
 )
+from .reference import OriginReceived
 from .window import AutoFlowControlManager, BaseFlowControlManager, Windows
 
 #: RFC 9113 section 5.1.1.
@@ -87,6 +89,8 @@ PROBE_AFTER = 2
 PROBES_IN_VAIN = 3
 #: How many pushed responses there may be at a time; more are refused.
 MAX_PUSHES = 32
+#: How many origins a server may announce to be remembered.
+MAX_ANNOUNCED = 100
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
@@ -122,6 +126,7 @@ class Machine(Interface):
     def local_flow_control_window(self, stream_id: int) -> int: ...
     def reset_stream(self, stream_id: int, error_code: int = ...) -> None: ...
     def ping(self, opaque_data: bytes) -> None: ...
+    def prioritize_update(self, stream_id: int, value: bytes) -> None: ...
     def close_connection(self, error_code: int = ...) -> None: ...
     def receive_data(self, data: bytes) -> list[Event]: ...
     def data_to_send(self, amount: int | None = ...) -> bytes: ...
@@ -216,6 +221,9 @@ class H2Protocol:
         self._ping_count = 0
         self._goaway: ConnectionTerminated | None = None
         self._closing = False
+        #: What else the server claims to be, and where else what is to be found.
+        self.origins: dict[str, None] = {}
+        self.alternative_services: dict[str, str] = {}
         self._retired = False
         self._batches = 0  # how often bytes came
         self._lingering = 0  # cancelled, and nothing has come since they were asked
@@ -470,6 +478,11 @@ class H2Protocol:
         self._pings.setdefault(data, deque()).append(ping)
         self.machine.ping(data)
         return ping
+
+    def update_priority(self, stream_id: int, value: bytes) -> None:
+        """Queue a PRIORITY_UPDATE, if the stream is open (RFC 9218 section 7.1)."""
+        if stream_id in self._exchanges and not self._ended:
+            self.machine.prioritize_update(stream_id, value)
 
     def probe(self) -> None:
         if not self._ended:
@@ -728,6 +741,17 @@ class H2Protocol:
                 if self.queue:
                     self.touched.add(self.queue[0])
 
+    def _take_origins(self, event: OriginReceived) -> None:
+        for origin in event.origins:
+            if len(self.origins) < MAX_ANNOUNCED:
+                self.origins[origin.decode("ascii")] = None
+
+    def _take_alternative(self, event: AlternativeServiceAvailable) -> None:
+        origin = (event.origin or b"").decode("latin-1")
+        known = self.alternative_services
+        if origin in known or len(known) < MAX_ANNOUNCED:
+            known[origin] = (event.field_value or b"").decode("latin-1")
+
     def _refuse(self, exchange: _Exchange, fault: str) -> None:
         """Reset a stream for what the server did on it."""
         stream = exchange.stream
@@ -796,6 +820,8 @@ _EVENTS: dict[type[Event], Callable[..., None]] = {
     RemoteSettingsChanged: H2Protocol._take_settings,
     WindowUpdated: H2Protocol._take_window,
     PingAckReceived: H2Protocol._take_ping,
+    OriginReceived: H2Protocol._take_origins,
+    AlternativeServiceAvailable: H2Protocol._take_alternative,
 }
 
 

@@ -11,7 +11,7 @@ from h2.settings import SettingCodes, Settings
 from ..common.exceptions import LocalProtocolError
 from ..common.protocol import WireProtocol
 from ..common.target import Origin
-from ..common.validation import field_name
+from ..common.validation import field_name, priority_value
 from ..exchange import UNSET, Exchange, R, Unset
 from ..response import Line
 from ..transport.bufsocket import BufferedSocket
@@ -178,6 +178,55 @@ class HTTP2Verbs(Connection[R]):
         """How many requests the server allows at a time; waits as the settings do."""
         return self.remote_settings.max_concurrent_streams
 
+    def update_priority(self, stream_id: int, priority: int | str | bytes) -> None:
+        """Tell the server anew how soon a response is needed (RFC 9218 section 7.1).
+
+        Does nothing if the request is not under way on the current connection.
+
+        :param stream_id: what :meth:`request` returned.
+        :param priority: as for :meth:`request`.
+        :raises LocalProtocolError: if it is no priority, or the server speaks HTTP/1.1.
+        """
+        value = priority_value(priority)
+        line = self._line
+        if line is None:
+            return
+        if not isinstance(line.protocol, H2Protocol):
+            raise self._not_in_http11()
+        with self._mutex:
+            exchange = self._exchanges.get(stream_id)
+        with line.socket:
+            line.protocol.update_priority(
+                exchange.stream.stream_id if exchange else stream_id, value
+            )
+
+    @property
+    def origins(self) -> tuple[str, ...]:
+        """What else the server of the current connection claims to be (RFC 8336).
+
+        Only a certificate could prove it. Nothing is concluded from it.
+        """
+        protocol = self._h2_protocol()
+        return tuple(protocol.origins) if protocol else ()
+
+    @property
+    def alternative_services(self) -> Mapping[str, str]:
+        """Where else origins are to be found, as the server said by ALTSVC frames.
+
+        The value of Alt-Svc (RFC 7838 section 3) for each origin. Nothing is concluded
+        from it.
+        """
+        protocol = self._h2_protocol()
+        return dict(protocol.alternative_services) if protocol else {}
+
+    def _h2_protocol(self) -> H2Protocol | None:
+        """Return what the current connection speaks, having looked at what came."""
+        line = self._line
+        if line is None or not isinstance(line.protocol, H2Protocol):
+            return None
+        with line.socket:
+            return line.protocol
+
     def get_pushes(
         self, stream_id: int | None = None, capture_all: bool = False
     ) -> Iterator[HTTP20Push]:
@@ -233,8 +282,11 @@ class HTTP2Verbs(Connection[R]):
     def _get_h2_line(self, deadlines: Deadlines) -> tuple[Line, H2Protocol]:
         line = self._get_line(deadlines, self._closings)
         if not isinstance(line.protocol, H2Protocol):
-            raise LocalProtocolError(f"{self.host} speaks HTTP/1.1, which has no such")
+            raise self._not_in_http11()
         return line, line.protocol
+
+    def _not_in_http11(self) -> LocalProtocolError:
+        return LocalProtocolError(f"{self.host} speaks HTTP/1.1, which has no such")
 
     def _new_h2_protocol(
         self, tls: TLSFilter | None, next_stream_id: int, upgrade: bool = False
