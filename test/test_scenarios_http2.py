@@ -69,8 +69,9 @@ def assert_given_up(peer, conn, stream_id, code):
     [
         (frame(4, 0, 1, b""), ErrorCodes.PROTOCOL_ERROR),
         (frame(4, 0, 0, b"\x00\x03\x00"), ErrorCodes.FRAME_SIZE_ERROR),
+        (frame(4, 1, 0, b"\x00\x03" + bytes(4)), ErrorCodes.FRAME_SIZE_ERROR),
     ],
-    ids=["on a stream", "half a setting"],
+    ids=["on a stream", "half a setting", "acknowledged"],
 )
 def test_malformed_settings_end_the_connection(peer, data, code):
     conn, first = start(peer)
@@ -262,8 +263,10 @@ def test_data_on_a_stream_that_was_never_opened_ends_the_connection(peer):
     [
         (frame(3, 0, 0, bytes(4)), ErrorCodes.PROTOCOL_ERROR),
         (frame(3, 0, 1, bytes(3)), ErrorCodes.FRAME_SIZE_ERROR),
+        (frame(3, 0, 7, bytes(4)), ErrorCodes.PROTOCOL_ERROR),
+        (frame(3, 0, 2, bytes(4)), ErrorCodes.PROTOCOL_ERROR),
     ],
-    ids=["on no stream", "too short"],
+    ids=["on no stream", "too short", "of no request", "of no push"],
 )
 def test_a_malformed_reset_ends_the_connection(peer, data, code):
     conn, first = start(peer)
@@ -285,6 +288,63 @@ def test_a_thousand_requests_may_be_reset_and_the_connection_lives(peer):
     assert conn.open_streams == 1
     finish(peer, conn, first)
     assert peer.connections == 1
+
+
+@pytest.mark.scenario(116)
+def test_more_than_a_thousand_open_requests_may_be_reset_in_a_row(peer):
+    conn, first = start(peer, {SettingsFrame.MAX_CONCURRENT_STREAMS: 5000})
+    assert conn.max_concurrent_streams == 5000
+    ids = [conn.request("GET", "/") for _ in range(1500)]
+    for stream_id in ids:
+        peer.want_headers(stream_id)
+    peer.send(*[peer.reset(stream_id, ErrorCodes.CANCEL) for stream_id in ids])
+    for stream_id in ids:
+        with pytest.raises(StreamResetError):
+            conn.get_response(stream_id)
+    finish(peer, conn, first)
+
+
+@pytest.mark.scenario(84)
+def test_a_response_that_was_under_way_to_a_cancelled_request_is_ignored(peer):
+    conn, first = start(peer)
+    peer.send_headers(first)
+    conn.get_response(first).close()
+    assert peer.want_reset(first) == ErrorCodes.CANCEL
+    peer.send_headers(first, 103, [("link", "</a>")])
+    peer.send_headers(first, 200, [("a", "b")])
+    peer.send_data(first, b"late", end=True)
+    peer.want_nothing(conn)
+    second = conn.request("GET", "/")
+    peer.want_headers(second)
+    finish(peer, conn, second)
+
+
+@pytest.mark.scenario(122)
+def test_what_comes_on_a_stream_that_was_closed_long_ago_is_ignored(peer):
+    conn, first = start(peer)
+    old = conn.request("GET", "/")
+    peer.want_headers(old)
+    finish(peer, conn, old)
+    for _ in range(11):
+        ids = [conn.request("GET", "/") for _ in range(99)]
+        for stream_id in ids:
+            peer.want_headers(stream_id)
+        peer.send(*[peer.headers(stream_id, 204, end=True) for stream_id in ids])
+        for stream_id in ids:
+            assert conn.get_response(stream_id).status == 204
+    last = conn.request("GET", "/")
+    peer.want_headers(last)
+    for _ in range(2):
+        peer.send(
+            peer.headers(old, 103, [("link", "</a>")]),
+            peer.headers(old, 200, [("a", "b")]),
+            peer.data(old, b"late"),
+            peer.window_update(old, 5),
+            peer.reset(old, ErrorCodes.CANCEL),
+        )
+    peer.want_nothing(conn)
+    finish(peer, conn, last)
+    finish(peer, conn, first)
 
 
 @pytest.mark.scenario(119)
@@ -366,6 +426,19 @@ def test_a_frame_inside_a_header_section_ends_the_connection(peer, between):
     assert_given_up(peer, conn, first, ErrorCodes.PROTOCOL_ERROR)
 
 
+@pytest.mark.scenario(145)
+@pytest.mark.parametrize(
+    "between",
+    [frame(7, 0, 0, bytes(8)), frame(8, 0, 1, bytes(4)), frame(0xC, 0, 0, b"")],
+    ids=["GOAWAY", "WINDOW_UPDATE of 0", "ORIGIN"],
+)
+def test_what_is_otherwise_ignored_is_not_inside_a_header_section(peer, between):
+    conn, first = start(peer)
+    head, tail = header_block(first, peer.encoder.encode([(":status", "200")]), b"")
+    peer.send_bytes(head.serialize() + between + tail.serialize())
+    assert_given_up(peer, conn, first, ErrorCodes.PROTOCOL_ERROR)
+
+
 @pytest.mark.scenario(146)
 def test_a_few_bytes_that_stand_for_megabytes_of_headers_end_the_connection(peer):
     conn, first = start(peer)
@@ -378,13 +451,20 @@ def test_a_few_bytes_that_stand_for_megabytes_of_headers_end_the_connection(peer
 @pytest.mark.scenario(148)
 @pytest.mark.parametrize(
     "block",
-    [b"\x3f\xe2\x1f\x88", b"\x88\x20"],
-    ids=["to more than was allowed", "in the middle"],
+    [
+        b"\x3f\xe2\x1f\x88",
+        b"\x88\x20",
+        b"\x20\x20\x20\x88",
+        b"\x20" * 1_000_000 + b"\x88",
+    ],
+    ids=["to more than was allowed", "in the middle", "three times", "for ever"],
 )
 def test_a_table_resized_against_the_rules_ends_the_connection(peer, block):
     conn, first = start(peer)
-    peer.send(*header_block(first, block))
+    pieces = [block[n : n + 16_384] for n in range(0, len(block), 16_384)]
+    sending = background(peer.send, *header_block(first, *pieces))
     assert_given_up(peer, conn, first, ErrorCodes.COMPRESSION_ERROR)
+    sending.result()
 
 
 @pytest.mark.scenario(149)

@@ -155,6 +155,7 @@ def client_settings(wanted: Mapping[int, int]) -> Settings:
         SettingCodes.ENABLE_PUSH: 0,
         SettingCodes.MAX_CONCURRENT_STREAMS: 100,
         SettingCodes.MAX_HEADER_LIST_SIZE: H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE,
+        NO_RFC7540_PRIORITIES: 1,
     }
     values.update(wanted)
     settings = Settings(
@@ -178,7 +179,8 @@ class H2Machine(H2Connection):
         defaults, by code.
     """
 
-    # What h2 keeps of streams it no longer needs: here only who is to be answered.
+    # h2 needs 65,536 of them to tell a late frame from an illegal one. The gate knows
+    # that from the id, and only has to know who was answered.
     MAX_CLOSED_STREAMS = CLOSED_KEPT
 
     def __init__(self, settings: Mapping[int, int] | None = None) -> None:

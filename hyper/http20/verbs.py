@@ -26,7 +26,7 @@ from .protocol import (
     WindowManagerClass,
 )
 from .push import HTTP20Push
-from .reference import H2Machine
+from .reference import NO_RFC7540_PRIORITIES, H2Machine
 from .window import AutoFlowControlManager, Windows
 
 #: How many requests are remembered for what was pushed with them.
@@ -99,6 +99,8 @@ class HTTP2Options:
 def _code(name: str | int) -> int:
     if isinstance(name, int):
         return name
+    if name.lower() == "no_rfc7540_priorities":
+        return NO_RFC7540_PRIORITIES
     try:
         return SettingCodes[name.upper()]
     except KeyError:
