@@ -421,7 +421,7 @@ class Exchanger(Generic[R]):
         stream.sending = True
         try:
             for piece in body:
-                last = meter.add(len(piece))
+                last = meter.add(len(piece)) or (exchange.final and body.whole)
                 if not self._send_piece(exchange, piece, last):
                     return
                 if exchange.progress is not None:

@@ -335,11 +335,12 @@ class Connection(Exchanger[R]):
 
     def _forget_unfinished(self) -> None:
         """Forget requests that will not be finished: ``_mutex`` is held."""
-        while len(self._unfinished) > UNFINISHED_KEPT:
-            oldest = next(iter(self._unfinished))
-            if not self._unfinished[oldest].stream.unwanted:
-                break
-            del self._unfinished[oldest]
+        if len(self._unfinished) > UNFINISHED_KEPT:
+            self._unfinished = {
+                number: exchange
+                for number, exchange in self._unfinished.items()
+                if not exchange.stream.unwanted
+            }
 
     def _draft(self) -> Draft:
         draft = self._own.draft

@@ -1,11 +1,14 @@
 """CONNECT and priorities: what the verbs make of their rarer arguments."""
 
+import gc
+
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, SettingsFrame
 from threads import background
 
 from hyper import HTTP11Connection, HTTP20Connection, LocalProtocolError
+from hyper.exchange import Exchange
 
 WEBSOCKETS = {SettingsFrame.ENABLE_CONNECT_PROTOCOL: 1}
 
@@ -195,3 +198,35 @@ def test_putrequest_takes_a_priority_too(text_peer):
 def test_a_priority_that_is_none_is_refused(priority, error):
     with pytest.raises(error):
         HTTP20Connection("localhost", 1).request("GET", "/", priority=priority)
+
+
+# Requests in pieces.
+
+
+def test_the_last_piece_ends_the_request_in_the_same_frame(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/")
+    stream_id = conn.endheaders()
+    peer.greet()
+    peer.want_headers(stream_id)
+    conn.send(b"some")
+    conn.send(b"more", final=True)
+    first, second = peer.want(DataFrame), peer.want(DataFrame)
+    assert (first.data, "END_STREAM" in first.flags) == (b"some", False)
+    assert (second.data, "END_STREAM" in second.flags) == (b"more", True)
+
+
+def test_requests_that_are_given_up_before_their_end_are_forgotten(peer):
+    conn = peer.connection()
+    conn.connect()
+    peer.greet()
+    for _ in range(300):
+        conn.putrequest("POST", "/")
+        stream_id = conn.endheaders()
+        peer.want_headers(stream_id)
+        peer.send_headers(stream_id)
+        response = conn.get_response(stream_id)
+        response.close()
+        assert peer.want_reset(stream_id) == ErrorCodes.CANCEL
+    kept = [one for one in gc.get_objects() if isinstance(one, Exchange)]
+    assert len(kept) < 150

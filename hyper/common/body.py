@@ -46,6 +46,11 @@ class Body:
     #: Where a file stood when it was handed in; None if it cannot go back there.
     _start: int | None = None
 
+    @property
+    def whole(self) -> bool:
+        """True if it comes in one piece, so that the first is the last."""
+        return isinstance(self._source, bytes)
+
     @classmethod
     def of(cls, given: BodyLike) -> Body:
         """Return the Body for what a user gave.

@@ -4,7 +4,8 @@
         server.url("/hello"), server.ca_file, server.features
 
 What every server answers at which path is `FEATURES`, in `recipe`; the bytes it
-answers with are in `content`. The pytest fixtures are in `fixtures`.
+answers with are in `content`. The pytest fixtures are in `fixtures`. A tenth, "grpc",
+is started in the same way and speaks gRPC alone.
 """
 
 from __future__ import annotations
@@ -13,7 +14,18 @@ import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
-from . import apache, caddy, granian, h2o, haproxy, hypercorn, nghttpd, nginx, node
+from . import (
+    apache,
+    caddy,
+    granian,
+    grpc,
+    h2o,
+    haproxy,
+    hypercorn,
+    nghttpd,
+    nginx,
+    node,
+)
 from .authority import Authority, make_authority
 from .content import HELLO, TEXT, ten_mebibytes, ten_mebibytes_sha256
 from .realserver import RealServer, ServerFailed, ServerMissing
@@ -22,6 +34,7 @@ from .recipe import FEATURES, Options, Ports, Recipe
 __all__ = [
     "FEATURES",
     "HELLO",
+    "RECIPES",
     "SERVERS",
     "TEXT",
     "Authority",
@@ -40,6 +53,7 @@ MODULES = (nginx, apache, caddy, h2o, nghttpd, haproxy, node, hypercorn, granian
 SERVERS: Mapping[str, Recipe] = {
     module.RECIPE.name: module.RECIPE for module in MODULES
 }
+RECIPES: Mapping[str, Recipe] = {**SERVERS, grpc.RECIPE.name: grpc.RECIPE}
 
 
 def start(
@@ -50,7 +64,7 @@ def start(
     max_concurrent_streams: int | None = None,
     keepalive_requests: int | None = None,
 ) -> RealServer:
-    """Start a server of `SERVERS` and return it when it accepts on all its ports.
+    """Start a server of `RECIPES` and return it when it accepts on all its ports.
 
     All it writes it writes in a new directory in ``tmp_path``. With
     ``max_concurrent_streams`` it announces that many (feature "max-streams"), with
@@ -61,7 +75,7 @@ def start(
     server's log, when it does not start, and AssertionError for an option that the
     server does not have.
     """
-    recipe = SERVERS[name]
+    recipe = RECIPES[name]
     for feature, value in (
         ("max-streams", max_concurrent_streams),
         ("keepalive-requests", keepalive_requests),

@@ -144,5 +144,8 @@ RECIPE = Recipe(
     # It accepts before it handles signals: one to reload would end it.
     ready_words="resuming normal operations",
     reload=Reload(signal.SIGUSR1, "resuming normal operations"),
-    cannot={"keepalive-requests": "MaxKeepAliveRequests is for HTTP/1.1 alone"},
+    cannot={
+        "keepalive-requests": "MaxKeepAliveRequests is for HTTP/1.1 alone",
+        "websocket": "the backend speaks no WebSocket",
+    },
 )

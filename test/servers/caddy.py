@@ -88,5 +88,6 @@ RECIPE = Recipe(
         "max-streams": "it has no setting for it",
         "keepalive-requests": "it has no such limit",
         "reload": "it needs the administration port, which is off",
+        "websocket": "the backend speaks no WebSocket",
     },
 )

@@ -21,7 +21,7 @@ from typing import NoReturn
 
 import pytest
 
-from . import SERVERS, start
+from . import RECIPES, start
 from .authority import Authority, make_authority
 from .realserver import RealServer, ServerFailed, ServerMissing
 
@@ -95,8 +95,8 @@ class FreshServers:
 def skip_without(name: str, features: tuple[str, ...]) -> None:
     """Skip the test when the server does not offer one of the features."""
     for feature in features:
-        if feature not in SERVERS[name].features:
-            pytest.skip(f"{name}, {feature}: {SERVERS[name].cannot[feature]}")
+        if feature not in RECIPES[name].features:
+            pytest.skip(f"{name}, {feature}: {RECIPES[name].cannot[feature]}")
 
 
 def skip_or_fail(missing: ServerMissing) -> NoReturn:

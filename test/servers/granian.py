@@ -43,6 +43,7 @@ RECIPE = Recipe(
         "count": "the process of each port counts for itself",
         "count-kept": "the counts are in the server itself",
         "keepalive-requests": "it has no such limit",
+        "websocket": "its WebSockets are switched off",
         "reload": "it has no graceful reload",
     },
 )

@@ -69,5 +69,6 @@ RECIPE = Recipe(
         "max-streams": "it announces 100, whatever it is set to handle",
         "keepalive-requests": "it has no such limit for HTTP/2",
         "reload": "it needs the perl script start_server as master",
+        "websocket": "the backend speaks no WebSocket",
     },
 )

@@ -60,5 +60,6 @@ RECIPE = Recipe(
         "keepalive-requests": "it has no such limit",
         "reload": "its master loses a signal that comes soon after its start",
         "push": "it has no server push",
+        "websocket": "the backend speaks no WebSocket",
     },
 )

@@ -41,6 +41,7 @@ RECIPE = Recipe(
         "early-hints": STATIC,
         "count": STATIC,
         "count-kept": STATIC,
+        "websocket": STATIC,
         "keepalive-requests": "it has no such limit",
         "reload": "it has no reload",
     },

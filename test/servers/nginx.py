@@ -102,5 +102,6 @@ RECIPE = Recipe(
     cannot={
         "trailers": "its proxy drops the trailers of the backend",
         "early-hints": "its proxy drops 1xx responses of the backend",
+        "websocket": "it does not know RFC 8441",
     },
 )

@@ -40,6 +40,7 @@ FEATURES: Mapping[str, str] = {
     "max-streams": "start(max_concurrent_streams=...) is obeyed",
     "keepalive-requests": "start(keepalive_requests=...) is obeyed on HTTP/2",
     "reload": "reload() replaces the workers gracefully",
+    "websocket": "CONNECT /websocket with :protocol websocket echoes messages",
     "push": "GET /pushing promises /hello to a client that allows pushes",
 }
 """Each behaviour that a server may offer, by the word for it in `Recipe.cannot`."""

@@ -32,6 +32,9 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
     if scope["type"] == "lifespan":
         await lifespan(receive, send)
         return
+    if scope["type"] == "websocket":
+        await websocket(scope["path"], receive, send)
+        return
     assert scope["type"] == "http"
     path, method = scope["path"], scope["method"]
     headers = dict(scope["headers"])
@@ -83,6 +86,22 @@ async def lifespan(receive: Receive, send: Send) -> None:
         await send({"type": f"{kind}.complete"})
         if kind == "lifespan.shutdown":
             return
+
+
+async def websocket(path: str, receive: Receive, send: Send) -> None:
+    await receive()
+    if path != "/websocket":
+        # Hypercorn answers 403.
+        await send({"type": "websocket.close"})
+        return
+    await send({"type": "websocket.accept"})
+    while (message := await receive())["type"] == "websocket.receive":
+        text, data = message.get("text"), message.get("bytes")
+        if text == "close":
+            goodbye = {"code": 4000, "reason": "as you wish"}
+            await send({"type": "websocket.close", **goodbye})
+            return
+        await send({"type": "websocket.send", "text": text, "bytes": data})
 
 
 async def post(path: str, receive: Receive, send: Send) -> None:

@@ -125,8 +125,66 @@ function handle(request, response) {
   else get(request, response, name);
 }
 
+// RFC 8441: a WebSocket that echoes messages. The handshake is that of HTTP/2, so only
+// the frames of RFC 6455 are left to do, and frames alone can be echoed one by one.
+function connect(request, response) {
+  const stream = request.stream;
+  stream.on('error', () => {});
+  if (request.headers[':protocol'] !== 'websocket' || request.url !== '/websocket') {
+    answer(response, 'not found\n', { status: 404 });
+    return;
+  }
+  stream.respond({ ':status': 200 });
+  const send = (first, payload) => {
+    const head = Buffer.alloc(payload.length < 126 ? 2 : payload.length < 65536 ? 4 : 10);
+    head[0] = first;
+    head[1] = head.length === 2 ? payload.length : head.length === 4 ? 126 : 127;
+    if (head.length === 4) head.writeUInt16BE(payload.length, 2);
+    if (head.length === 10) head.writeBigUInt64BE(BigInt(payload.length), 2);
+    stream.write(Buffer.concat([head, payload]));
+  };
+  let closing = false;
+  const take = ({ first, payload }) => {
+    const text = first === 0x81 ? payload.toString() : '';
+    if (text === 'ping') {
+      send(0x89, Buffer.from('are you there?')); // its answer is echoed as a text
+    } else if (text === 'close') {
+      closing = true;
+      send(0x88, Buffer.concat([Buffer.from([4000 >> 8, 4000 & 255]), Buffer.from('as you wish')]));
+    } else if ((first & 15) === 8) {
+      if (!closing) send(0x88, payload.subarray(0, 2));
+      stream.end();
+    } else {
+      send((first & 15) === 10 ? 0x81 : first, payload);
+    }
+  };
+  let received = Buffer.alloc(0);
+  stream.on('data', (piece) => {
+    received = Buffer.concat([received, piece]);
+    for (let frame = firstFrame(received); frame !== null; frame = firstFrame(received)) {
+      received = received.subarray(frame.end);
+      take(frame);
+    }
+  });
+}
+
+// The frame that begins the data, unmasked; null if it is not there as a whole.
+function firstFrame(data) {
+  if (data.length < 2) return null;
+  const short = data[1] & 127;
+  const mask = short < 126 ? 2 : short === 126 ? 4 : 10;
+  if (data.length < mask + 4) return null;
+  const length =
+    short < 126 ? short : short === 126 ? data.readUInt16BE(2) : Number(data.readBigUInt64BE(2));
+  const end = mask + 4 + length;
+  if (data.length < end) return null;
+  const payload = Buffer.from(data.subarray(mask + 4, end));
+  for (let i = 0; i < length; i++) payload[i] ^= data[mask + (i & 3)];
+  return { first: data[0], payload, end };
+}
+
 const tls = { cert: fs.readFileSync(settings.cert), key: fs.readFileSync(settings.key) };
-const h2 = { settings: {} };
+const h2 = { settings: { enableConnectProtocol: true } };
 if (settings.maxConcurrentStreams !== null) {
   h2.settings.maxConcurrentStreams = settings.maxConcurrentStreams;
 }
@@ -138,6 +196,7 @@ const servers = [
   [https.createServer(tls, handle), settings.h1_tls],
 ];
 for (const [server, port] of servers) {
+  if (port === settings.tls || port === settings.h2c) server.on('connect', connect);
   server.on('sessionError', () => {});
   server.on('clientError', (error, socket) => socket.destroy());
   server.listen(port, '127.0.0.1');
