@@ -24,6 +24,7 @@ from hyper.common.exceptions import (
     LocalProtocolError,
     PoolTimeout,
     ProxyError,
+    ProxyResponse,
     ReadTimeout,
     RemoteProtocolError,
     RequestNotProcessed,
@@ -32,12 +33,16 @@ from hyper.common.exceptions import (
     TLSError,
     WriteTimeout,
 )
+from hyper.common.headers import HTTPHeaderMap
 
 EVERY = [
     thing
     for _, thing in inspect.getmembers(exceptions, inspect.isclass)
     if issubclass(thing, HyperError)
 ]
+
+
+REFUSAL = ProxyResponse(407, "No", HTTPHeaderMap(via="1.1 p"), b"who are you?")
 
 
 class TestTheTree:
@@ -92,7 +97,8 @@ class TestTheTree:
 class TestWhatErrorsCarry:
     def test_a_proxys_answer(self):
         assert ProxyError("no").response is None
-        assert ProxyError("no", response="407").response == "407"
+        assert ProxyError("no", response=REFUSAL).response is REFUSAL
+        assert REFUSAL.read() == REFUSAL.read() == b"who are you?"
 
     def test_a_goaways_code_last_stream_and_debug_data(self):
         error = ConnectionTerminated("bye", 2, 7, b"why")
@@ -128,7 +134,7 @@ class TestFresh:
     @pytest.mark.parametrize(
         "stored",
         [
-            ProxyError("no", "407"),
+            ProxyError("no", REFUSAL),
             ConnectionTerminated("bye", 2, 7, b"why"),
             StreamResetError("reset", 5, 8, False),
             RequestNotProcessed("refused", 9),

@@ -36,7 +36,11 @@ from __future__ import annotations
 
 import copy
 import ssl
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from .headers import HTTPHeaderMap
 
 _E = TypeVar("_E", bound="HyperError")
 
@@ -96,15 +100,34 @@ class TLSError(HyperError, ssl.SSLError):
         return str(self.args[0]) if self.args else ""
 
 
-class ProxyError(HyperError, ConnectionError):
-    """The proxy refused to connect.
+@dataclass(frozen=True, slots=True)
+class ProxyResponse:
+    """What an HTTP proxy said instead of opening a tunnel."""
 
-    :ivar response: what the proxy answered, or None if it did not answer.
+    status: int
+    #: The phrase that goes with the status, as the proxy sent it.
+    reason: str
+    headers: HTTPHeaderMap
+    #: The content, as far as it came before the connection was given up, 64 KiB at
+    #: most, with its content-coding. Empty if it was chunked.
+    body: bytes
+
+    def read(self) -> bytes:
+        """Return the whole ``body``, every time."""
+        return self.body
+
+
+class ProxyError(HyperError, ConnectionError):
+    """The proxy did not connect to the server. Nothing was sent to the server.
+
+    :ivar response: what an HTTP proxy answered, a
+        :class:`~hyper.common.exceptions.ProxyResponse`; None if it gave no answer that
+        could be read, or speaks SOCKS.
     """
 
     retry_safe = True
 
-    def __init__(self, message: str, response: object = None) -> None:
+    def __init__(self, message: str, response: ProxyResponse | None = None) -> None:
         super().__init__(message)
         self.response = response
 

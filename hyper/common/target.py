@@ -174,7 +174,11 @@ def connect_target(target: str | bytes) -> bytes:
     port = _agree_on_port(port, None)
     if port is None:
         raise LocalProtocolError("CONNECT goes to 'host:port': the port is missing")
-    host = _check_host(name)
+    return host_and_port(_check_host(name), port)
+
+
+def host_and_port(host: str, port: int) -> bytes:
+    """Return ``host:port`` of a host as in an :class:`Origin`, without its zone."""
     if ":" in host:
         host = f"[{host.partition('%')[0]}]"
     return f"{host}:{port}".encode("ascii")

@@ -7,7 +7,7 @@ HTTP/1.1 has no frames and no stream ids on the wire. Which bytes answer which r
 is known only because both sides count the same way, so a client that counts wrongly
 gives one user's response to another. Everything here follows from that fear:
 
-- **Strict where it counts.** :mod:`.grammar` takes the bytes apart.
+- **Strict where it counts.** :mod:`hyper.common.grammar` takes the bytes apart.
 - **No pipelining.** The next request goes out when the last one and its response are
   both complete. Bytes that nobody asked for end the connection, unread.
 - **One doubt and the connection is not used again.** A finished response stays good
@@ -51,11 +51,7 @@ from ..common.exceptions import (
     RemoteProtocolError,
     StreamResetError,
 )
-from ..common.protocol import CANCEL, EVERYONE, HEADS, HTTPVersion, WireProtocol
-from ..common.request import Request
-from ..common.stream import Fields, Interim, Stream
-from ..common.validation import drop_forbidden_trailers
-from .grammar import (
+from ..common.grammar import (
     Buffer,
     Head,
     check_codings,
@@ -69,6 +65,10 @@ from .grammar import (
     shown,
     tokens,
 )
+from ..common.protocol import CANCEL, EVERYONE, HEADS, HTTPVersion, WireProtocol
+from ..common.request import Request
+from ..common.stream import Fields, Interim, Stream
+from ..common.validation import drop_forbidden_trailers
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,15 @@
-"""Real servers for the tests: nine programs, one way to start, restart and end them.
+"""Real servers for the tests, and proxies: one way to start, restart and end them.
 
     with start("nginx", tmp_path=tmp_path, ca=ca) as server:
         server.url("/hello"), server.ca_file, server.features
 
 What every server answers at which path is `FEATURES`, in `recipe`; the bytes it
 answers with are in `content`. The pytest fixtures are in `fixtures`. A tenth, "grpc",
-is started in the same way and speaks gRPC alone.
+is started in the same way and speaks gRPC alone. `PROXIES` are servers like the others,
+with ports and features of their own:
+
+    with start("squid", tmp_path=tmp_path, ca=ca) as proxy:
+        proxy.proxy_url("http", f"{USERNAME}:{PASSWORD}"), proxy.backend_port
 """
 
 from __future__ import annotations
@@ -17,26 +21,42 @@ from pathlib import Path
 from . import (
     apache,
     caddy,
+    dante,
     granian,
     grpc,
     h2o,
     haproxy,
     hypercorn,
+    microsocks,
     nghttpd,
     nginx,
     node,
+    squid,
+    tinyproxy,
 )
 from .authority import Authority, make_authority
 from .content import HELLO, TEXT, ten_mebibytes, ten_mebibytes_sha256
 from .realserver import RealServer, ServerFailed, ServerMissing
-from .recipe import FEATURES, Options, Ports, Recipe
+from .recipe import (
+    FEATURES,
+    PASSWORD,
+    PROXY_FEATURES,
+    USERNAME,
+    Options,
+    Ports,
+    Recipe,
+)
 
 __all__ = [
     "FEATURES",
     "HELLO",
+    "PASSWORD",
+    "PROXIES",
+    "PROXY_FEATURES",
     "RECIPES",
     "SERVERS",
     "TEXT",
+    "USERNAME",
     "Authority",
     "Ports",
     "RealServer",
@@ -53,7 +73,15 @@ MODULES = (nginx, apache, caddy, h2o, nghttpd, haproxy, node, hypercorn, granian
 SERVERS: Mapping[str, Recipe] = {
     module.RECIPE.name: module.RECIPE for module in MODULES
 }
-RECIPES: Mapping[str, Recipe] = {**SERVERS, grpc.RECIPE.name: grpc.RECIPE}
+PROXIES: Mapping[str, Recipe] = {
+    module.RECIPE.name: module.RECIPE
+    for module in (tinyproxy, squid, microsocks, dante)
+}
+RECIPES: Mapping[str, Recipe] = {
+    **SERVERS,
+    **PROXIES,
+    grpc.RECIPE.name: grpc.RECIPE,
+}
 
 
 def start(

@@ -68,8 +68,10 @@ class RealServer:
     ``h2c_port``, ``h1_port`` and ``h1_tls_port`` are None where the server does not
     listen so; the first speaks h2 and http/1.1 by ALPN, the others what they are
     called (``h2c_port`` with prior knowledge; it may be the same port as
-    ``h1_port``). ``ca_file`` is the path of the authority to trust. ``features`` are
-    words of `FEATURES`; ``cannot`` has the reason for each other word.
+    ``h1_port``). Those of a proxy are in ``ports``; the backend, which it can be asked
+    for and which speaks HTTP/1.1, is at ``backend_port``. ``ca_file`` is the path of
+    the authority to trust. ``features`` are words of the recipe's; ``cannot`` has the
+    reason for each other word.
     """
 
     host = "localhost"
@@ -93,13 +95,19 @@ class RealServer:
         try:
             docroot = self._make_docroot()
             write_files(docroot)
-            backend_port = (
+            self.backend_port = (
                 self._start_backend(docroot) if recipe.needs_backend else None
             )
             self.ports = self._reserve_ports()
             self._commands = recipe.prepare(
                 Place(
-                    program, home, docroot, self.ports, authority, backend_port, options
+                    program,
+                    home,
+                    docroot,
+                    self.ports,
+                    authority,
+                    self.backend_port,
+                    options,
                 )
             )
             self._start()
@@ -164,6 +172,20 @@ class RealServer:
     def h1_tls_url(self, path: str = "/") -> str:
         """Return the https URL of a path, on the port that offers http/1.1 alone."""
         return self._url("https", self.ports.h1_tls, path)
+
+    def proxy_url(self, scheme: str, credentials: str | None = None) -> str:
+        """Return the URL of a proxy.
+
+        It is on the port with TLS for ``https``, on the one that wants credentials if
+        some are given, ``user:password``, and else on the open one.
+        """
+        if scheme == "https":
+            return self._url(scheme, self.ports.proxy_tls, "")
+        if credentials is None:
+            return self._url(scheme, self.ports.proxy, "")
+        return self._url(scheme, self.ports.proxy_auth, "").replace(
+            "://", f"://{credentials}@"
+        )
 
     def restart(self) -> None:
         """Kill the server and start it again, ready, on the same ports.

@@ -45,7 +45,19 @@ FEATURES: Mapping[str, str] = {
 }
 """Each behaviour that a server may offer, by the word for it in `Recipe.cannot`."""
 
-PORT_NAMES = ("tls", "h2c", "h1", "h1_tls")
+PROXY_FEATURES: Mapping[str, str] = {
+    "connect": "CONNECT to any port of the loopback",
+    "forward": "requests for http URLs are passed on",
+    "tls": "the same on a TLS port",
+    "socks4": "SOCKS4 to addresses",
+    "socks5": "SOCKS5 to addresses and names",
+    "auth": "a port that wants USERNAME and PASSWORD",
+}
+"""The same for proxies."""
+
+USERNAME, PASSWORD = "alice", "sesame"
+
+PORT_NAMES = ("tls", "h2c", "h1", "h1_tls", "proxy", "proxy_auth", "proxy_tls")
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +71,9 @@ class Ports:
     h2c: int | None = None
     h1: int | None = None
     h1_tls: int | None = None
+    proxy: int | None = None
+    proxy_auth: int | None = None
+    proxy_tls: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +127,8 @@ class Recipe:
     ``find`` returns the program to run, or None when it is absent; ``package`` says
     what to install then. Every group of ``ports`` is one listening port: a tuple of
     the names (fields of `Ports`) under which it is known. ``cannot`` gives for each
-    of `FEATURES` that is not offered the reason, for a test to skip with.
+    of `FEATURES`, or of ``words``, that is not offered the reason, for a test to skip
+    with.
     ``ready_words`` have to be in the log, too, of a server that is ready.
     ``public_docroot`` is for a program whose workers always run as another user than
     root: under root its document root lies where everybody may read it.
@@ -128,14 +144,15 @@ class Recipe:
     ready_words: str = ""
     public_docroot: bool = False
     reload: Reload | None = None
+    words: Mapping[str, str] = field(default_factory=lambda: FEATURES)
 
     def __post_init__(self) -> None:
-        unknown = self.cannot.keys() - FEATURES.keys()
+        unknown = self.cannot.keys() - self.words.keys()
         assert not unknown, f"{self.name}: no such feature: {sorted(unknown)}"
 
     @property
     def features(self) -> frozenset[str]:
-        return frozenset(FEATURES) - self.cannot.keys()
+        return frozenset(self.words) - self.cannot.keys()
 
 
 def program(*names: str) -> Callable[[], str | None]:

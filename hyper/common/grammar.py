@@ -1,10 +1,11 @@
 """The words of HTTP/1.1: from bytes to words and back, without any state.
 
-:mod:`.protocol` knows what comes next and what it means for the exchange; this file
-knows how it is spelt. Everything is matched by regular expressions that are the grammar
-of RFC 9112, never by ``int()`` and ``split()``, which take ``+5``, ``1_0`` and ``0x5``.
-Where the RFC permits leniency it is taken only where no second reader of the same bytes
-could see other fields or another length.
+A Protocol knows what comes next and what it means, in an exchange with a server or in
+the handshake with a proxy; this file knows how it is spelt. Everything is matched by
+regular expressions that are the grammar of RFC 9112, never by ``int()`` and
+``split()``, which take ``+5``, ``1_0`` and ``0x5``. Where the RFC permits leniency it
+is taken only where no second reader of the same bytes could see other fields or another
+length.
 
 A header section is split by one regular expression in one pass; only one that does not
 match is looked at again, for continued lines, and then for what to complain about.
@@ -19,13 +20,13 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..common.exceptions import (
+from .exceptions import (
     ChunkedDecodeError,
     InvalidResponseError,
     LineTooLongError,
 )
-from ..common.request import Request
-from ..common.stream import Fields
+from .request import Request
+from .stream import Fields
 
 # The grammar. A class that is repeated is never followed by one that it overlaps, so
 # that no input makes the engine try again from every position.
