@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import replace
 
 from .common.exceptions import (
     ConnectionTerminated,
@@ -29,7 +30,8 @@ from .http20.verbs import HTTP2Options, HTTP2Verbs
 from .http20.window import Windows
 from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadline, TimeoutLike
-from .transport.dial import TLSParameters
+from .transport.dial import Route, Socket, SocketOption, TLSParameters
+from .transport.proxy import Proxy
 from .transport.tls import H2, HTTP11, TLSFilter, default_context
 
 #: How much of the answer to a question for HTTP/2 is read to keep the connection.
@@ -52,13 +54,16 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     :param window_manager: as for :class:`~hyper.HTTP20Connection`, as are
         ``enable_push``, ``ssl_context``, ``state_machine``, ``windows``,
         ``settings``, ``keepalive`` and ``sensitive``.
-    :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
+    :param proxy_host: the older way to name an HTTP proxy, with ``proxy_port`` (8080 if
+        it is not given) and ``proxy_headers``, which are sent to the proxy alone.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
     :param h2c: what to do without TLS. ``off``: speak HTTP/1.1. ``upgrade``: ask the
         server, by a request of its own, to go over to HTTP/2 (RFC 7540 section 3.2),
         and speak what it chooses. ``prior-knowledge``: speak HTTP/2.
-    :raises LocalProtocolError: if ``host`` names no server.
+    :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
+        ``server_hostname``, ``uds``, ``sock`` and ``socket_options``.
+    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server.
     :raises ValueError: if ``h2c`` is none of these.
     """
 
@@ -81,13 +86,19 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         keepalive: tuple[float, float] | None = None,
         sensitive: Collection[str] = (),
         h2c: str = "off",
+        proxy: str | Proxy | None = None,
+        source_address: tuple[str, int] | None = None,
+        server_hostname: str | None = None,
+        uds: str | None = None,
+        sock: Socket | None = None,
+        socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        if proxy_host is not None:
-            raise NotImplementedError("proxies are not available yet")
         origin = parse_host(host, port, secure, default_port=80)
         tls = None
         if origin.secure:
-            tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
+            tls = TLSParameters(
+                ssl_context or default_context(), (H2, HTTP11), server_hostname
+            )
         options = HTTP2Options(
             window_manager,
             enable_push,
@@ -97,7 +108,19 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
             keepalive,
             sensitive,
         )
-        super().__init__(origin, tls, timeout, options)
+        route = Route.of(
+            proxy,
+            proxy_host,
+            proxy_port,
+            proxy_headers,
+            ssl_context,
+            uds,
+            sock,
+            source_address,
+            socket_options,
+            forward=h2c == "off",
+        )
+        super().__init__(origin, tls, timeout, options, route)
         if h2c not in ("off", "upgrade", "prior-knowledge"):
             raise ValueError(f"h2c is 'off', 'upgrade' or 'prior-knowledge', not {h2c}")
         self._h2c = h2c
@@ -114,7 +137,9 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         known = tls.alpn == H2 if tls else self._h2c == "prior-knowledge"
         if known:
             return self._new_h2_protocol(tls, next_stream_id)
-        return H11Protocol(next_stream_id=next_stream_id)
+        return H11Protocol(
+            next_stream_id=next_stream_id, forward=self._route.forwarded(tls)
+        )
 
     def _start(
         self,
@@ -181,7 +206,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
             or reason.error_code != HTTP_1_1_REQUIRED
         ):
             return False
-        self._tls = TLSParameters(self._tls.context, (HTTP11,))
+        self._tls = replace(self._tls, alpn=(HTTP11,))
         with exchange.line.socket:
             exchange.line.protocol.retire()
         return True

@@ -121,12 +121,18 @@ class Exchanger(Generic[R]):
     :param origin: the server.
     :param tls: how to speak TLS; None for cleartext.
     :param timeout: the limits of requests that give none of their own.
+    :param route: the way there.
     """
 
     def __init__(
-        self, origin: Origin, tls: dial.TLSParameters | None, timeout: TimeoutLike
+        self,
+        origin: Origin,
+        tls: dial.TLSParameters | None,
+        timeout: TimeoutLike,
+        route: dial.Route = dial.STRAIGHT,
     ) -> None:
         # Constant.
+        self._route = route
         self._origin = origin
         self._authority = authority(origin)
         self._tls = tls  # of the next dial
@@ -311,7 +317,9 @@ class Exchanger(Generic[R]):
             self._call = call
             first_stream_id = self._next_stream_id
         try:
-            wire, tls = dial.open_connection(self._origin, self._tls, deadline, call)
+            wire, tls = dial.open_connection(
+                self._origin, self._tls, deadline, call, self._route
+            )
         finally:
             self._call = None
         try:

@@ -73,9 +73,13 @@ class Connection(Exchanger[R]):
     """
 
     def __init__(
-        self, origin: Origin, tls: dial.TLSParameters | None, timeout: TimeoutLike
+        self,
+        origin: Origin,
+        tls: dial.TLSParameters | None,
+        timeout: TimeoutLike,
+        route: dial.Route = dial.STRAIGHT,
     ) -> None:
-        super().__init__(origin, tls, timeout)
+        super().__init__(origin, tls, timeout, route)
         # Each thread's own: the request it puts together, and the last one it did.
         self._own = _Own()
 

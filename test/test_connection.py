@@ -86,12 +86,6 @@ def test_the_port_decides_about_tls_unless_told(args, expected):
     assert (conn.host, conn.port, conn.secure) == expected
 
 
-@pytest.mark.parametrize("option", [{"proxy_host": "p"}])
-def test_what_is_not_there_yet_says_so(option):
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        HTTPConnection("a.test", **option)
-
-
 @pytest.mark.parametrize("tls", [True, False])
 def test_threads_share_it_in_both_versions(tls):
     with http2bin.serve(tls=tls) as service:

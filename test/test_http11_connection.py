@@ -38,11 +38,6 @@ def test_the_port_decides_about_tls_unless_told(args, expected):
     assert (conn.host, conn.port, conn.secure) == expected
 
 
-def test_what_is_not_there_yet_says_so():
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        HTTP11Connection("a.test", proxy_host="p")
-
-
 def test_a_request_and_its_response(text_peer):
     conn = text_peer.connection()
     assert conn.request("POST", "/path?query", b"body", {"X-Name": "value"}) == 1

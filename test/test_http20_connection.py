@@ -60,12 +60,6 @@ def test_a_host_that_is_none_is_an_error():
         HTTP20Connection("a b")
 
 
-@pytest.mark.parametrize("option", [{"proxy_host": "p"}])
-def test_what_is_not_there_yet_says_so(option):
-    with pytest.raises(NotImplementedError, match="not available yet"):
-        HTTP20Connection("a.test", **option)
-
-
 @pytest.mark.scenario(1)
 def test_over_tls_h2_is_agreed_on(service):
     context = init_context(service.ca_file)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
-from ..transport.dial import TLSParameters
+from ..transport.dial import Route, Socket, SocketOption, TLSParameters
+from ..transport.proxy import Proxy
 from ..transport.tls import HTTP11, TLSFilter, default_context
 from ..verbs import Connection
 from .protocol import H11Protocol
@@ -30,10 +31,13 @@ class HTTP11Connection(Connection[HTTP11Response]):
     :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
         says https.
     :param ssl_context: as for :class:`~hyper.HTTP20Connection`.
-    :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
+    :param proxy_host: the older way to name an HTTP proxy, with ``proxy_port`` (8080 if
+        it is not given) and ``proxy_headers``, which are sent to the proxy alone.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
-    :raises LocalProtocolError: if ``host`` names no server.
+    :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
+        ``server_hostname``, ``uds``, ``sock`` and ``socket_options``.
+    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server.
     """
 
     version = HTTPVersion.http11
@@ -48,17 +52,38 @@ class HTTP11Connection(Connection[HTTP11Response]):
         proxy_port: int | None = None,
         proxy_headers: Mapping[str, str] | None = None,
         timeout: TimeoutLike = None,
+        *,
+        proxy: str | Proxy | None = None,
+        source_address: tuple[str, int] | None = None,
+        server_hostname: str | None = None,
+        uds: str | None = None,
+        sock: Socket | None = None,
+        socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        if proxy_host is not None:
-            raise NotImplementedError("proxies are not available yet")
         origin = parse_host(host, port, secure, default_port=80)
         tls = None
         if origin.secure:
-            tls = TLSParameters(ssl_context or default_context(), (HTTP11,))
-        super().__init__(origin, tls, timeout)
+            tls = TLSParameters(
+                ssl_context or default_context(), (HTTP11,), server_hostname
+            )
+        route = Route.of(
+            proxy,
+            proxy_host,
+            proxy_port,
+            proxy_headers,
+            ssl_context,
+            uds,
+            sock,
+            source_address,
+            socket_options,
+            forward=True,
+        )
+        super().__init__(origin, tls, timeout, route)
 
     def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H11Protocol:
-        return H11Protocol(next_stream_id=next_stream_id)
+        return H11Protocol(
+            next_stream_id=next_stream_id, forward=self._route.forwarded(tls)
+        )
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response:
         return HTTP11Response(

@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -126,9 +126,19 @@ class H11Protocol(WireProtocol):
     version = HTTPVersion.http11
 
     def __init__(
-        self, *, next_stream_id: int = 1, limits: Limits | None = None
+        self,
+        *,
+        next_stream_id: int = 1,
+        limits: Limits | None = None,
+        forward: Fields | None = None,
     ) -> None:
-        """The first exchange gets the id ``next_stream_id``."""
+        """Begin.
+
+        :param next_stream_id: the id of the first exchange.
+        :param forward: None if the server is at the other end. Else a proxy is, which
+            forwards requests: they are in absolute-form (3.2.2), with these fields.
+        """
+        self._forward = forward
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
         self.queue: deque[object] = deque()
@@ -220,6 +230,14 @@ class H11Protocol(WireProtocol):
         stream = self._stream = Stream(self.next_stream_id, request.method)
         self.next_stream_id += 1
         self.opened += 1
+        if self._forward is not None and not request.is_connect:
+            # 3.2.4: "OPTIONS *" is that of a URL without a path.
+            path = b"" if request.target == b"*" else request.target
+            request = replace(
+                request,
+                target=request.scheme + b"://" + request.authority + path,
+                headers=[*self._forward, *request.headers],
+            )
         self._outgoing.append(request_head(request))
         self._state = State.HEAD
         self._may_skip_line = True

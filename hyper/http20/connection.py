@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from ..common.exceptions import TLSError
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
-from ..transport.dial import TLSParameters
+from ..transport.dial import Route, Socket, SocketOption, TLSParameters
+from ..transport.proxy import Proxy
 from ..transport.tls import H2, HTTP11, TLSFilter, default_context
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
@@ -41,7 +42,8 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     :param ssl_context: an :class:`ssl.SSLContext` to use. None: one that verifies
         certificates against certifi's authorities, or those that ``SSL_CERT_FILE`` or
         ``SSL_CERT_DIR`` name.
-    :param proxy_host: not available yet, nor are the other ``proxy_`` parameters.
+    :param proxy_host: the older way to name an HTTP proxy, with ``proxy_port`` (8080 if
+        it is not given) and ``proxy_headers``, which are sent to the proxy alone.
     :param force_proto: take this as what ALPN chose, whatever it chose.
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
@@ -57,7 +59,18 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     :param sensitive: names of fields with secrets in them, as ``x-api-key``: they are
         never put into the compression table (RFC 7541 section 7.1.3). Authorization,
         Proxy-Authorization and Cookie always are treated so.
-    :raises LocalProtocolError: if ``host`` names no server, or a setting is unknown.
+    :param proxy: the URL of a proxy to connect through, with credentials if it asks
+        for them: ``http://user:password@host:port``, or with the scheme ``https``,
+        ``socks4``, ``socks4a``, ``socks5`` or ``socks5h``. It gets ``proxy_headers``.
+    :param source_address: a pair (host, port) to connect from.
+    :param server_hostname: the name to ask for by SNI, and that the certificate has to
+        show, in the place of ``host``.
+    :param uds: the path of a unix socket to connect to, in the place of ``host``.
+    :param sock: a connected socket to use. It belongs to the connection from then on,
+        and there is no other when it has ended.
+    :param socket_options: what to give to ``setsockopt`` before connecting.
+    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server, or a setting
+        is unknown.
     """
 
     version = HTTPVersion.http20
@@ -81,14 +94,20 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         settings: Mapping[str | int, int] | None = None,
         keepalive: tuple[float, float] | None = None,
         sensitive: Collection[str] = (),
+        proxy: str | Proxy | None = None,
+        source_address: tuple[str, int] | None = None,
+        server_hostname: str | None = None,
+        uds: str | None = None,
+        sock: Socket | None = None,
+        socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        if proxy_host is not None:
-            raise NotImplementedError("proxies are not available yet")
         origin = parse_host(host, port, secure, default_port=443)
         tls = None
         if origin.secure:
             # http/1.1 is offered so that a server without HTTP/2 can say so.
-            tls = TLSParameters(ssl_context or default_context(), (H2, HTTP11))
+            tls = TLSParameters(
+                ssl_context or default_context(), (H2, HTTP11), server_hostname
+            )
         options = HTTP2Options(
             window_manager,
             enable_push,
@@ -98,7 +117,19 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
             keepalive,
             sensitive,
         )
-        super().__init__(origin, tls, timeout, options)
+        route = Route.of(
+            proxy,
+            proxy_host,
+            proxy_port,
+            proxy_headers,
+            ssl_context,
+            uds,
+            sock,
+            source_address,
+            socket_options,
+            forward=False,
+        )
+        super().__init__(origin, tls, timeout, options, route)
         self._force_proto = force_proto
 
     def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H2Protocol:

@@ -16,7 +16,7 @@ from ..exchange import UNSET, Exchange, R, Unset
 from ..response import Line
 from ..transport.bufsocket import BufferedSocket
 from ..transport.deadline import Deadline, Deadlines, Keepalive, TimeoutLike
-from ..transport.dial import TLSParameters
+from ..transport.dial import STRAIGHT, Route, TLSParameters
 from ..transport.tls import TLSFilter
 from ..verbs import Connection
 from .protocol import (
@@ -116,8 +116,9 @@ class HTTP2Verbs(Connection[R]):
         tls: TLSParameters | None,
         timeout: TimeoutLike,
         options: HTTP2Options,
+        route: Route = STRAIGHT,
     ) -> None:
-        super().__init__(origin, tls, timeout)
+        super().__init__(origin, tls, timeout, route)
         self._options = options
         # Requests that pushes may come for, the latest last. Guarded by _mutex.
         self._parents: OrderedDict[int, Exchange] = OrderedDict()

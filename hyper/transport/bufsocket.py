@@ -77,6 +77,15 @@ class Filter(Interface):
         """Say that nothing more will be encrypted; return the alert that tells it."""
 
 
+class HandshakeProtocol(Protocol, Interface):
+    """A Protocol that ends when another may begin."""
+
+    #: The other one may begin.
+    established: bool
+    #: The beginning of what belongs to the other one.
+    leftover: bytes
+
+
 class _Bell:
     """Wakes a thread out of ``poll``. Guarded by the BufferedSocket's lock."""
 
@@ -392,6 +401,14 @@ class BufferedSocket:
         )
         if layer.failure is not None:
             raise layer.failure
+
+    def converse(
+        self, handshake: HandshakeProtocol, deadline: Deadline, doing: str
+    ) -> None:
+        """Speak ``handshake`` until it is established; what follows is kept."""
+        self.speak(handshake)
+        self.wait_until(lambda: handshake.established, EVERYONE, deadline, doing)
+        self._protocol, self._early = None, handshake.leftover
 
     def close(self, error: HyperError) -> None:
         """Close the connection: every exchange and every waiting thread gets ``error``.

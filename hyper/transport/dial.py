@@ -4,6 +4,9 @@ Addresses are tried as RFC 8305 ("happy eyeballs") says: IPv6 and IPv4 in turn, 
 one every 250 ms or as soon as one fails, and the first that connects wins. All of it
 happens in the calling thread, with non-blocking connects and one ``poll``.
 
+A :class:`Route` says what else there is to it: a proxy on the way, a unix socket in the
+place of TCP, a socket that somebody has connected already.
+
 Name resolution is the one thing that cannot be interrupted. Where there is a deadline
 and a real name, ``getaddrinfo`` runs in a thread that is left behind when the deadline
 passes; it ends with the resolver's own.
@@ -20,13 +23,25 @@ import select
 import socket
 import ssl
 import threading
-from dataclasses import dataclass
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 
-from ..common.exceptions import ConnectError, ConnectionLost, HyperError, TLSError
+from ..common.exceptions import (
+    ConnectError,
+    ConnectionLost,
+    HyperError,
+    LocalProtocolError,
+    ProxyError,
+    TLSError,
+)
+from ..common.stream import Fields
 from ..common.target import Origin
+from ..common.validation import Headers
 from .bufsocket import BufferedSocket
 from .deadline import Deadline, new_lock
-from .tls import TLSFilter
+from .proxy import Handshake, Proxy, Socks, Tunnel
+from .tls import HTTP11, TLSFilter, default_context
 
 #: How soon a dial that another thread ends notices, in seconds.
 HANG_UP_DELAY = 0.1
@@ -46,6 +61,86 @@ class TLSParameters:
     context: ssl.SSLContext
     #: Protocols to offer, best first.
     alpn: tuple[str, ...]
+    #: Whose certificate to accept, and the name for SNI; None: the origin's.
+    server_hostname: str | None = None
+
+
+#: What users have connected themselves.
+Socket = socket.socket
+#: An option for ``setsockopt``: level, name, value.
+SocketOption = tuple[int, int, int | bytes]
+
+#: The port of a proxy that was given by ``proxy_host`` alone, as in hyper 0.7.
+OLD_PROXY_PORT = 8080
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Route:
+    """The way to a server, where it is not simply TCP. Made by :meth:`of`."""
+
+    proxy: Proxy | None = None
+    #: How to speak TLS with an https proxy.
+    proxy_context: ssl.SSLContext | None = None
+    #: Requests without TLS are given to the proxy, not through it.
+    forward: bool = False
+    #: The path of a unix socket.
+    uds: str | None = None
+    #: Connected sockets, each of which is used once.
+    socks: deque[socket.socket] | None = None
+    source_address: tuple[str, int] | None = None
+    socket_options: tuple[SocketOption, ...] = field(default=())
+
+    @classmethod
+    def of(
+        cls,
+        proxy: str | Proxy | None = None,
+        proxy_host: str | None = None,
+        proxy_port: int | None = None,
+        proxy_headers: Headers | None = None,
+        ssl_context: ssl.SSLContext | None = None,
+        uds: str | None = None,
+        sock: socket.socket | None = None,
+        source_address: tuple[str, int] | None = None,
+        socket_options: Iterable[SocketOption] = (),
+        forward: bool = False,
+    ) -> Route:
+        """Return the way that the arguments of a connection's constructor describe.
+
+        :raises LocalProtocolError: if they contradict each other, or name no proxy.
+        """
+        if proxy_host is not None:
+            if proxy is not None:
+                raise LocalProtocolError("both proxy and proxy_host were given")
+            port = "" if proxy_port is None else f":{proxy_port}"
+            proxy = Proxy.parse(proxy_host + port, proxy_headers, OLD_PROXY_PORT)
+        elif isinstance(proxy, str):
+            proxy = Proxy.parse(proxy, proxy_headers)
+        ways = {"a proxy": proxy, "uds": uds, "sock": sock}
+        given = [name for name, value in ways.items() if value is not None]
+        if len(given) > 1:
+            raise LocalProtocolError(f"{' and '.join(given)} exclude each other")
+        context = None
+        if proxy is not None and proxy.origin.secure:
+            context = ssl_context or default_context()
+        return cls(
+            proxy,
+            context,
+            forward and proxy is not None and not proxy.is_socks,
+            uds,
+            None if sock is None else deque([sock]),
+            source_address,
+            tuple(socket_options),
+        )
+
+    def forwarded(self, tls: TLSFilter | None) -> Fields | None:
+        """Return the fields that requests to a proxy have; None: there is a tunnel."""
+        if self.proxy is None or not self.forward or tls is not None:
+            return None
+        return self.proxy.request_fields()
+
+
+#: The way that most connections take.
+STRAIGHT = Route()
 
 
 class Call:
@@ -83,6 +178,7 @@ def open_connection(
     tls: TLSParameters | None,
     deadline: Deadline,
     call: Call | None = None,
+    route: Route = STRAIGHT,
 ) -> tuple[BufferedSocket, TLSFilter | None]:
     """Connect to ``origin`` and return the connection and its TLS, if there is any.
 
@@ -90,22 +186,32 @@ def open_connection(
     :param call: what another thread may end this with.
     :raises ConnectError: if no address could be connected to, or the connection was
         lost before TLS was established.
-    :raises TLSError: if the handshake failed.
+    :raises ProxyError: if a proxy did not connect us.
+    :raises TLSError: if the handshake failed, with a proxy or with the server.
     :raises ConnectTimeout: if the deadline passed before TLS was established.
     """
     call = call or Call()
-    wire = BufferedSocket(connect(origin, deadline, call))
+    wire = BufferedSocket(_connected(origin, deadline, call, route))
+    handshake = None
     doing = f"in the TLS handshake with {origin.host}"
     with wire:
         try:
             call.connected(wire)
+            if route.proxy is not None:
+                handshake = _greet_proxy(wire, origin, tls, deadline, call, route)
             if tls is None:
                 return wire, None
-            layer = TLSFilter(tls.context, origin.tls_name, tls.alpn)
+            name = tls.server_hostname or origin.tls_name
+            layer = TLSFilter(tls.context, name, tls.alpn)
             wire.add_filter(layer, deadline, doing)
         except BaseException as error:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
             call.check()
+            if isinstance(error, ProxyError):
+                raise
+            if handshake is not None and isinstance(handshake.failure, ProxyError):
+                # It had refused before the time was over, or the connection lost.
+                raise handshake.failure from error
             if isinstance(error, TLSError):
                 error.retry_safe = True
             if isinstance(error, ConnectionLost):  # Nothing was asked of the server.
@@ -115,8 +221,86 @@ def open_connection(
     return wire, layer
 
 
+def _greet_proxy(
+    wire: BufferedSocket,
+    origin: Origin,
+    tls: TLSParameters | None,
+    deadline: Deadline,
+    call: Call,
+    route: Route,
+) -> Handshake | None:
+    """Make the proxy at the other end connect us; return how that went."""
+    proxy = route.proxy
+    assert proxy is not None
+    if route.proxy_context is not None:
+        layer = TLSFilter(route.proxy_context, proxy.origin.tls_name, (HTTP11,))
+        wire.add_filter(layer, deadline, f"in the TLS handshake with {proxy}")
+    if route.forward and tls is None:
+        return None
+    handshake: Handshake
+    if not proxy.is_socks:
+        handshake = Tunnel(proxy, origin)
+    elif proxy.resolves:
+        handshake = Socks(proxy, origin)
+    else:
+        handshake = Socks(proxy, _with_address(proxy, origin, deadline, call))
+    wire.converse(handshake, deadline, f"waiting for {proxy} to connect us")
+    return handshake
+
+
+def _with_address(
+    proxy: Proxy, origin: Origin, deadline: Deadline, call: Call
+) -> Origin:
+    """Return an origin whose host is an address that the proxy can be given."""
+    addresses = _resolve(origin, deadline, call)
+    for family, *_, address in addresses:
+        if family == socket.AF_INET or proxy.scheme != "socks4":
+            return replace(origin, host=str(address[0]))
+    raise ConnectError(f"{origin.host} has no address that {proxy} can be given")
+
+
+def _connected(
+    origin: Origin, deadline: Deadline, call: Call, route: Route
+) -> socket.socket:
+    """Return a socket that is connected to the server, or to what leads to it."""
+    if route.socks is not None:
+        try:
+            return route.socks.pop()
+        except IndexError:
+            raise ConnectError("the socket that was given has been used") from None
+    if route.uds is not None:
+        return _connect_unix(route.uds, deadline, call)
+    first = origin if route.proxy is None else route.proxy.origin
+    return connect(first, deadline, call, route)
+
+
+def _connect_unix(path: str, deadline: Deadline, call: Call) -> socket.socket:
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.setblocking(False)
+        while True:
+            try:
+                sock.connect(path)
+                return sock
+            except BlockingIOError:
+                # Its queue is full: the system has no way to wait for a place in it.
+                call.check()
+                if deadline.passed:
+                    raise deadline.error(f"connecting to {path}") from None
+                select.poll().poll(HANG_UP_DELAY * 1000)
+    except BaseException as error:
+        sock.close()
+        if isinstance(error, OSError) and not isinstance(error, HyperError):
+            reason = f"cannot connect to {path}: {error.strerror or error}"
+            raise ConnectError(reason) from error
+        raise
+
+
 def connect(
-    origin: Origin, deadline: Deadline, call: Call | None = None
+    origin: Origin,
+    deadline: Deadline,
+    call: Call | None = None,
+    route: Route = STRAIGHT,
 ) -> socket.socket:
     """Return a TCP socket connected to the first address of ``origin`` that answers.
 
@@ -125,7 +309,7 @@ def connect(
     :raises ConnectTimeout: if the deadline passed.
     """
     call = call or Call()
-    race = _Race(origin, _in_turn(_resolve(origin, deadline, call)), call)
+    race = _Race(origin, _in_turn(_resolve(origin, deadline, call)), call, route)
     try:
         winner = race.run(deadline)
     finally:
@@ -197,8 +381,11 @@ def _in_turn(addresses: list[Address]) -> list[Address]:
 class _Race:
     """Connection attempts to the addresses of one origin. Used by one thread."""
 
-    def __init__(self, origin: Origin, addresses: list[Address], call: Call) -> None:
+    def __init__(
+        self, origin: Origin, addresses: list[Address], call: Call, route: Route
+    ) -> None:
         self._origin = origin
+        self._route = route
         self._call = call
         self._waiting = addresses[::-1]
         self._running: dict[int, tuple[socket.socket, str]] = {}
@@ -232,7 +419,15 @@ class _Race:
             return None
         sock.setblocking(False)
         try:
+            for option in self._route.socket_options:
+                sock.setsockopt(*option)
+            if self._route.source_address is not None:
+                sock.bind(self._route.source_address)
             code = sock.connect_ex(address)
+        except OSError as error:
+            sock.close()
+            self._failed(where, error)
+            return None
         except BaseException:
             sock.close()
             raise

@@ -272,6 +272,9 @@ class Handshake(Protocol):
             did = "within its answer" if self._buffer else "without an answer"
             self.fail(ProxyError(f"{self._proxy} closed the connection {did}"))
 
+    def probe(self) -> None:
+        """Do nothing: an answer is awaited already."""
+
     def data_to_send(self) -> bytes:
         """Hand over the bytes to be sent since the last call."""
         data, self._outgoing = self._outgoing, b""

@@ -1,0 +1,395 @@
+"""Ways to a server that are not simply TCP, in every kind of connection.
+
+Against real proxies and servers, and scripted ones for what those never do.
+"""
+
+from __future__ import annotations
+
+import socket
+import ssl
+
+import pytest
+from hyperframe.frame import HeadersFrame
+from servers import HELLO, PASSWORD, PROXIES, USERNAME
+from threads import background
+
+from hyper import (
+    ConnectError,
+    ConnectTimeout,
+    HTTP11Connection,
+    HTTP20Connection,
+    HTTPConnection,
+    HTTPVersion,
+    LocalProtocolError,
+    ProxyError,
+    TLSError,
+    http2bin,
+)
+from hyper.tls import init_context
+
+KNOWN = f"{USERNAME}:{PASSWORD}"
+every_proxy = pytest.mark.parametrize("name", PROXIES)
+every_connection = pytest.mark.parametrize(
+    "of", [HTTP11Connection, HTTP20Connection, HTTPConnection]
+)
+
+
+@pytest.fixture(scope="module")
+def service():
+    with http2bin.serve() as service:
+        yield service
+
+
+def fetch(conn, count=2):
+    """Make so many requests at once; return the version they were answered in."""
+    ids = [conn.request("POST", "/echo", b"%d" % number) for number in range(count)]
+    responses = [conn.get_response(stream_id) for stream_id in ids]
+    assert [one.read() for one in responses] == [b"%d" % n for n in range(count)]
+    (version,) = {one.version for one in responses}
+    return version
+
+
+# Real proxies.
+
+
+@every_proxy
+@pytest.mark.parametrize("scheme", ["http", "https", "socks4", "socks5", "socks5h"])
+@pytest.mark.scenario(251, 255, 259)
+def test_tls_goes_through_every_proxy_in_either_version(
+    real_server, service, name, scheme
+):
+    feature = {"http": "connect", "https": "tls", "socks5h": "socks5"}.get(
+        scheme, scheme
+    )
+    proxy = real_server(name, feature)
+    # The authority of the server under test, and that of the proxy.
+    context = init_context(service.ca_file)
+    context.load_verify_locations(proxy.ca_file)
+    for of, version in [
+        (HTTP20Connection, HTTPVersion.http20),
+        (HTTP11Connection, HTTPVersion.http11),
+    ]:
+        with of(
+            service.url,
+            ssl_context=context,
+            proxy=proxy.proxy_url(scheme),
+            timeout=10,
+        ) as conn:
+            assert fetch(conn) is version
+
+
+@every_proxy
+@pytest.mark.parametrize("scheme", ["http", "socks5h"])
+@pytest.mark.scenario(256)
+def test_credentials_are_for_the_proxy(real_server, service, name, scheme):
+    proxy = real_server(name, "connect" if scheme == "http" else "socks5", "auth")
+    context = init_context(service.ca_file)
+    with HTTPConnection(
+        service.url,
+        ssl_context=context,
+        proxy=proxy.proxy_url(scheme, KNOWN),
+        timeout=10,
+    ) as conn:
+        assert fetch(conn) is HTTPVersion.http20
+        conn.request("GET", "/headers")
+        assert b"roxy" not in conn.get_response().read()
+
+
+@every_proxy
+@pytest.mark.scenario(252)
+def test_a_proxy_that_does_not_know_us_is_an_error(real_server, service, name):
+    proxy = real_server(name, "connect", "auth")
+    conn = HTTP20Connection(
+        service.url, proxy=proxy.proxy_url("http", f"{USERNAME}:wrong"), timeout=10
+    )
+    with pytest.raises(ProxyError) as caught:
+        conn.request("GET", "/")
+    assert caught.value.response.status in (401, 407)
+    assert caught.value.retry_safe
+    assert "wrong" not in str(caught.value)
+
+
+@every_proxy
+@pytest.mark.scenario(260)
+@pytest.mark.parametrize("of", [HTTP11Connection, HTTPConnection])
+def test_plain_http_is_forwarded(real_server, name, of):
+    proxy = real_server(name, "forward")
+    with of(
+        f"127.0.0.1:{proxy.backend_port}", proxy=proxy.proxy_url("http"), timeout=10
+    ) as conn:
+        for _ in range(2):
+            conn.request("GET", "/hello")
+            assert conn.get_response().read() == HELLO
+
+
+@every_proxy
+def test_http2_without_tls_goes_through_a_tunnel(real_server, name):
+    proxy = real_server(name, "connect")
+    with (
+        http2bin.serve(tls=False) as server,
+        HTTP20Connection(server.url, proxy=proxy.proxy_url("http"), timeout=10) as conn,
+    ):
+        assert fetch(conn) is HTTPVersion.http20
+
+
+@every_proxy
+@pytest.mark.scenario(255)
+def test_the_certificate_of_a_proxy_is_verified_too(real_server, service, name):
+    proxy = real_server(name, "tls")
+    context = init_context(service.ca_file)  # knows the server's authority alone
+    conn = HTTP20Connection(
+        service.url, ssl_context=context, proxy=proxy.proxy_url("https"), timeout=10
+    )
+    with pytest.raises(TLSError, match="not accepted"):
+        conn.request("GET", "/")
+
+
+@pytest.mark.parametrize(
+    ("name", "scheme"), [("squid", "http"), ("microsocks", "socks5h")]
+)
+def test_a_server_that_the_proxy_cannot_reach_is_an_error(real_server, name, scheme):
+    proxy = real_server(name)
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        port = sock.getsockname()[1]
+    conn = HTTP20Connection(
+        f"https://127.0.0.1:{port}", proxy=proxy.proxy_url(scheme), timeout=10
+    )
+    with pytest.raises(ProxyError):
+        conn.request("GET", "/")
+
+
+# Scripted proxies.
+
+
+@pytest.mark.scenario(260)
+def test_a_forwarded_request_says_where_to_and_who_asks(text_peer):
+    conn = HTTP11Connection(
+        "a.test",
+        proxy=f"http://user:secret@127.0.0.1:{text_peer.port}",
+        proxy_headers={"X-Via": "1"},
+        timeout=10,
+    )
+    asking = background(conn.request, "GET", "/path?q", None, {"X-Own": "2"})
+    text_peer.accept()
+    assert text_peer.want_head() == [
+        b"GET http://a.test/path?q HTTP/1.1",
+        b"Host: a.test",
+        b"Proxy-Authorization: Basic dXNlcjpzZWNyZXQ=",
+        b"X-Via: 1",
+        b"X-Own: 2",
+    ]
+    asking.result()
+    conn.close()
+
+
+def test_an_options_for_the_server_itself_is_forwarded_without_a_path(text_peer):
+    conn = HTTP11Connection("a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10)
+    asking = background(conn.request, "OPTIONS", "*")
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"OPTIONS http://a.test HTTP/1.1"
+    asking.result()
+    conn.close()
+
+
+@pytest.mark.scenario(256)
+def test_a_tunnel_is_asked_for_with_headers_that_do_not_go_into_it(text_peer, service):
+    conn = HTTP20Connection(
+        "a.test",
+        8443,
+        secure=True,
+        proxy_host="127.0.0.1",
+        proxy_port=text_peer.port,
+        proxy_headers={"X-Via": "1"},
+        timeout=10,
+    )
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    assert text_peer.want_head() == [
+        b"CONNECT a.test:8443 HTTP/1.1",
+        b"Host: a.test:8443",
+        b"X-Via: 1",
+    ]
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+    hello = text_peer.want_bytes(100)
+    assert hello[:1] == b"\x16", "TLS begins"
+    assert b"X-Via" not in hello
+    conn.close()
+    asking.error()
+
+
+@pytest.mark.scenario(252)
+def test_a_refusal_has_the_response_of_the_proxy(text_peer):
+    conn = HTTP20Connection(
+        "https://a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10
+    )
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(
+        b"HTTP/1.1 403 No\r\nX-Why: you\r\nContent-Length: 5\r\n\r\nnever"
+    )
+    error = asking.error()
+    assert isinstance(error, ProxyError)
+    assert error.response.status == 403
+    assert error.response.headers["x-why"] == [b"you"]
+    assert error.response.read() == b"never"
+
+
+@pytest.mark.scenario(254)
+def test_a_silent_proxy_is_a_timeout(text_peer):
+    conn = HTTP20Connection(
+        "https://a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=0.05
+    )
+    with pytest.raises(ConnectTimeout, match="127"):
+        conn.request("GET", "/")
+
+
+@pytest.mark.scenario(253)
+def test_what_comes_behind_the_proxys_answer_is_for_tls(text_peer):
+    conn = HTTP20Connection(
+        "https://a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10
+    )
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\nHTTP/1.1 200 OK\r\n\r\n")
+    assert isinstance(asking.error(), TLSError)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"proxy": "ftp://a.test"},
+        {"proxy": "http://a.test", "proxy_host": "b.test"},
+        {"proxy": "http://a.test", "uds": "/path"},
+        {"proxy": "http://a.test:99999"},
+        {"proxy_host": "a b"},
+    ],
+)
+@every_connection
+def test_a_way_that_is_none_is_refused_at_once(of, options):
+    with pytest.raises(LocalProtocolError):
+        of("a.test", **options)
+
+
+# Other ways.
+
+
+@every_connection
+@pytest.mark.scenario(214)
+def test_a_unix_socket_leads_to_a_server(of, tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        conn = of("a.test", 80, uds=path, timeout=10)
+        asking = background(conn.request, "GET", "/")
+        sock, _ = listener.accept()
+        with sock:
+            sock.settimeout(10)
+            expected = b"PRI * HTTP/2.0" if of is HTTP20Connection else b"GET / HTTP/1"
+            assert sock.recv(65536).startswith(expected)
+            conn.close()
+        asking.result()
+
+
+@pytest.mark.scenario(214)
+def test_a_unix_socket_that_is_not_there_is_an_error(tmp_path):
+    conn = HTTP11Connection("a.test", uds=str(tmp_path / "nobody"), timeout=10)
+    with pytest.raises(ConnectError, match="No such file"):
+        conn.request("GET", "/")
+
+
+@pytest.mark.scenario(214)
+def test_a_unix_socket_whose_queue_is_full_is_waited_for(tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen(0)
+        with socket.socket(socket.AF_UNIX) as first:
+            first.connect(path)
+            conn = HTTP11Connection("a.test", uds=path, timeout=0.05)
+            with pytest.raises(ConnectTimeout):
+                conn.request("GET", "/")
+            patient = HTTP11Connection("a.test", uds=path, timeout=10)
+            connecting = background(patient.connect)
+            listener.accept()[0].close()
+            connecting.result()
+            patient.close()
+
+
+def test_a_socket_of_the_users_own_is_used_once():
+    ours, theirs = socket.socketpair()
+    with theirs:
+        conn = HTTP20Connection("a.test", 80, sock=ours, timeout=10)
+        conn.request("GET", "/")
+        assert theirs.recv(65536).startswith(b"PRI")
+        conn.close()
+        with pytest.raises(ConnectError, match="has been used"):
+            conn.request("GET", "/")
+
+
+def test_a_name_of_ones_own_is_verified_and_sent(service):
+    context = init_context(service.ca_file)
+    with HTTPConnection(
+        "127.0.0.1",
+        service.port,
+        True,
+        ssl_context=context,
+        server_hostname="localhost",
+        timeout=10,
+    ) as conn:
+        assert fetch(conn) is HTTPVersion.http20
+    wrong = HTTPConnection(
+        "localhost", service.port, True, ssl_context=context, server_hostname="a.test"
+    )
+    with pytest.raises(TLSError, match=r"a\.test"):
+        wrong.request("GET", "/")
+
+
+def test_the_address_to_connect_from_may_be_chosen(peer):
+    conn = peer.connection(source_address=("127.0.0.1", 0))
+    conn.connect()
+    peer.accept()
+    assert peer.sock.getpeername()[0] == "127.0.0.1"
+
+
+def test_an_address_that_is_not_ours_cannot_be_connected_from(peer):
+    conn = peer.connection(source_address=("192.0.2.1", 0))
+    with pytest.raises(ConnectError, match="assign"):
+        conn.connect()
+
+
+def test_options_are_set_before_connecting(peer):
+    conn = peer.connection(socket_options=[(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)])
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    assert peer.want(HeadersFrame).stream_id == stream_id
+    # A small window of TCP is agreed on when connecting.
+    assert fill(peer.sock) < 5_000_000
+
+
+def fill(sock):
+    """Send until the network takes no more; return how much it took."""
+    sock.setblocking(False)
+    sent = 0
+    while True:
+        try:
+            sent += sock.send(bytes(65536))
+        except BlockingIOError:
+            return sent
+
+
+def test_any_context_will_do_for_a_proxy(text_peer):
+    context = ssl.create_default_context()
+    conn = HTTP20Connection(
+        "https://a.test",
+        ssl_context=context,
+        proxy=f"https://127.0.0.1:{text_peer.port}",
+        timeout=10,
+    )
+    asking = background(conn.connect)
+    text_peer.accept()
+    assert text_peer.want_bytes(1) == b"\x16", "TLS with the proxy begins first"
+    conn.close()
+    asking.error()
