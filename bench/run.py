@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import platform
 import resource
 import ssl
 import statistics
@@ -25,6 +24,8 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+
+from machine import describe
 
 ROOT = Path(__file__).parent.parent
 sys.path.insert(0, str(ROOT / "test"))
@@ -178,9 +179,7 @@ def workloads_of(client: str) -> set[str]:
 
 def report(results: dict[tuple[str, str], list[list[float]]], rounds: int) -> None:
     print(
-        f"{time.strftime('%Y-%m-%d')}, {platform.machine()}, "
-        f"CPython {platform.python_version()}, {ssl.OPENSSL_VERSION}, "
-        f"h2 {version('h2')}, httpx {version('httpx')}; "
+        f"{describe('httpx ' + version('httpx'))}; "
         f"medians of {rounds} rounds; ratio: CPU of hyper / CPU of the client\n"
     )
     row = "{:17} {:13} {:>10} {:>11} {:>7}"

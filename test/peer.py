@@ -102,6 +102,18 @@ def wire(*frames: Frame) -> bytes:
     return b"".join(frame.serialize() for frame in frames)
 
 
+def frames_of(data: bytes) -> list[Frame]:
+    """Return the frames that a client has sent, less the preface."""
+    view = memoryview(data.removeprefix(PREFACE))
+    frames = []
+    while view:
+        frame, length = Frame.parse_frame_header(view[:9])
+        frame.parse_body(view[9 : 9 + length])
+        frames.append(frame)
+        view = view[9 + length :]
+    return frames
+
+
 class Listener:
     """One listening socket, the connections it accepted, and its clients."""
 

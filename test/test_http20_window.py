@@ -76,7 +76,7 @@ def test_the_default_fills_a_window_up_when_half_of_it_is_used():
 
 @pytest.mark.parametrize(
     ("received", "at_most", "growth"),
-    [(499, 9000, 0), (500, 9000, 1000), (5000, 1500, 500), (5000, 900, 0)],
+    [(499, 9000, 0), (500, 9000, 3000), (5000, 1500, 500), (5000, 900, 0)],
 )
 def test_the_default_grows_where_half_of_the_window_came_in_a_round_trip(
     received, at_most, growth

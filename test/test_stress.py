@@ -1,7 +1,8 @@
 """Many threads, real servers, and what happens to them meanwhile.
 
 The numbers are small enough for every day; HYPER_STRESS=1 in the environment makes
-them those of the promise: 32 threads of 1,000 requests each, 20 seconds of reloads.
+them those of the promise: 32 threads of 1,000 requests each, 20 seconds of reloads,
+1,000 downloads that are cancelled.
 """
 
 import json
@@ -11,6 +12,9 @@ import time
 from collections import Counter
 
 import pytest
+from h2.errors import ErrorCodes
+from hyperframe.frame import RstStreamFrame
+from recorder import Recorder
 from servers import ten_mebibytes
 from test_everyday import connect, fetch
 from threads import background
@@ -20,6 +24,7 @@ from hyper import ReadTimeout, StreamResetError
 PROMISE = os.environ.get("HYPER_STRESS") == "1"
 REQUESTS = 1000 if PROMISE else 40
 RELOADING = 20.0 if PROMISE else 2.0
+CANCELS = 1000 if PROMISE else 100
 
 
 @pytest.mark.scenario(227)
@@ -92,3 +97,24 @@ def test_a_timeout_of_one_thread_does_not_touch_the_download_of_another(real_ser
         with pytest.raises(ReadTimeout):
             conn.get_response(silent)
         assert download.result(60) == ten_mebibytes()
+
+
+@pytest.mark.scenario(117)
+@pytest.mark.scenario(118)
+def test_downloads_cancelled_midway_are_reset_once_each_and_the_connection_lives(
+    real_server,
+):
+    server = real_server("node", "h2", "download")
+    recorder = Recorder()
+    with connect(server, "h2", state_machine=recorder.machine) as conn:
+        cancelled = []
+        for _ in range(CANCELS):
+            stream_id = conn.request("GET", "/10mb")
+            with conn.get_response(stream_id) as response:
+                assert len(response.read(100_000)) == 100_000
+            cancelled.append(stream_id)
+        assert fetch(conn, "GET", "/10mb")[1] == ten_mebibytes()
+    assert len(recorder.connections) == 1
+    resets = recorder.of(RstStreamFrame)
+    assert [reset.stream_id for reset in resets] == cancelled
+    assert {reset.error_code for reset in resets} == {ErrorCodes.CANCEL}
