@@ -289,8 +289,8 @@ def test_a_unix_socket_leads_to_a_server(of, tmp_path):
             sock.settimeout(10)
             expected = b"PRI * HTTP/2.0" if of is HTTP20Connection else b"GET / HTTP/1"
             assert sock.recv(65536).startswith(expected)
+            asking.result()
             conn.close()
-        asking.result()
 
 
 @pytest.mark.scenario(214)
