@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
 
@@ -32,7 +31,7 @@ from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadline, TimeoutLike
 from .transport.dial import Route, Socket, SocketOption, TLSParameters
 from .transport.proxy import Proxy
-from .transport.tls import H2, HTTP11, TLSFilter, default_context
+from .transport.tls import H2, HTTP11, Context, TLSLayer, default_context
 
 #: How much of the answer to a question for HTTP/2 is read to keep the connection.
 MAX_OPTIONS_BODY = 65536
@@ -74,7 +73,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         secure: bool | None = None,
         window_manager: WindowManagerClass | None = None,
         enable_push: bool = False,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: Context | None = None,
         proxy_host: str | None = None,
         proxy_port: int | None = None,
         proxy_headers: Mapping[str, str] | None = None,
@@ -131,9 +130,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         line = self._line
         return HTTPVersion.http11 if line is None else line.protocol.version
 
-    def _make_protocol(
-        self, tls: TLSFilter | None, next_stream_id: int
-    ) -> WireProtocol:
+    def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> WireProtocol:
         known = tls.alpn == H2 if tls else self._h2c == "prior-knowledge"
         if known:
             return self._new_h2_protocol(tls, next_stream_id)
@@ -144,7 +141,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     def _start(
         self,
         wire: BufferedSocket,
-        tls: TLSFilter | None,
+        tls: TLSLayer | None,
         next_stream_id: int,
         deadline: Deadline,
     ) -> WireProtocol:

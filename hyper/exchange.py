@@ -41,7 +41,7 @@ from .transport import dial
 from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadline, Deadlines, Mutex, TimeoutLike, new_lock
 from .transport.deadline import Timeout as Limits
-from .transport.tls import TLSFilter
+from .transport.tls import TLSLayer
 
 #: How many connections may close under a waiting request before it gives up.
 MAX_DIALS = 4
@@ -229,9 +229,7 @@ class Exchanger(Generic[R]):
 
     # What the versions of HTTP differ in.
 
-    def _make_protocol(
-        self, tls: TLSFilter | None, next_stream_id: int
-    ) -> WireProtocol:
+    def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> WireProtocol:
         """Return the Protocol to speak, given what TLS agreed on; None is cleartext.
 
         :raises TLSError: if the server does not speak what this connection does.
@@ -241,7 +239,7 @@ class Exchanger(Generic[R]):
     def _start(
         self,
         wire: BufferedSocket,
-        tls: TLSFilter | None,
+        tls: TLSLayer | None,
         next_stream_id: int,
         deadline: Deadline,
     ) -> WireProtocol:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Iterable, Mapping
 
 from ..common.protocol import HTTPVersion
@@ -11,7 +10,7 @@ from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import Route, Socket, SocketOption, TLSParameters
 from ..transport.proxy import Proxy
-from ..transport.tls import HTTP11, TLSFilter, default_context
+from ..transport.tls import HTTP11, Context, TLSLayer, default_context
 from ..verbs import Connection
 from .protocol import H11Protocol
 from .response import HTTP11Response
@@ -47,7 +46,7 @@ class HTTP11Connection(Connection[HTTP11Response]):
         host: str,
         port: int | None = None,
         secure: bool | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: Context | None = None,
         proxy_host: str | None = None,
         proxy_port: int | None = None,
         proxy_headers: Mapping[str, str] | None = None,
@@ -80,7 +79,7 @@ class HTTP11Connection(Connection[HTTP11Response]):
         )
         super().__init__(origin, tls, timeout, route)
 
-    def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H11Protocol:
+    def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> H11Protocol:
         return H11Protocol(
             next_stream_id=next_stream_id, forward=self._route.forwarded(tls)
         )

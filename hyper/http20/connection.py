@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ssl
 from collections.abc import Collection, Iterable, Mapping
 
 from ..common.exceptions import TLSError
@@ -12,7 +11,7 @@ from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import Route, Socket, SocketOption, TLSParameters
 from ..transport.proxy import Proxy
-from ..transport.tls import H2, HTTP11, TLSFilter, default_context
+from ..transport.tls import H2, HTTP11, Context, TLSLayer, default_context
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
 from .response import HTTP20Response
@@ -82,7 +81,7 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         secure: bool | None = None,
         window_manager: WindowManagerClass | None = None,
         enable_push: bool = False,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: Context | None = None,
         proxy_host: str | None = None,
         proxy_port: int | None = None,
         force_proto: str | None = None,
@@ -132,7 +131,7 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         super().__init__(origin, tls, timeout, options, route)
         self._force_proto = force_proto
 
-    def _make_protocol(self, tls: TLSFilter | None, next_stream_id: int) -> H2Protocol:
+    def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> H2Protocol:
         if tls is not None and (self._force_proto or tls.alpn) != H2:
             raise TLSError(
                 f"{self.host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "

@@ -17,7 +17,7 @@ from ..response import Line
 from ..transport.bufsocket import BufferedSocket
 from ..transport.deadline import Deadline, Deadlines, Keepalive, TimeoutLike
 from ..transport.dial import STRAIGHT, Route, TLSParameters
-from ..transport.tls import TLSFilter
+from ..transport.tls import TLSLayer
 from ..verbs import Connection
 from .protocol import (
     HIGHEST_STREAM_ID,
@@ -292,14 +292,14 @@ class HTTP2Verbs(Connection[R]):
         return LocalProtocolError(f"{self.host} speaks HTTP/1.1, which has no such")
 
     def _new_h2_protocol(
-        self, tls: TLSFilter | None, next_stream_id: int, upgrade: bool = False
+        self, tls: TLSLayer | None, next_stream_id: int, upgrade: bool = False
     ) -> H2Protocol:
         return self._options.protocol(next_stream_id, self._authorities(tls), upgrade)
 
     def _start(
         self,
         wire: BufferedSocket,
-        tls: TLSFilter | None,
+        tls: TLSLayer | None,
         next_stream_id: int,
         deadline: Deadline,
     ) -> WireProtocol:
@@ -312,7 +312,7 @@ class HTTP2Verbs(Connection[R]):
         if self._options.keepalive is not None:
             wire.keep_alive(Keepalive(*self._options.keepalive))
 
-    def _authorities(self, tls: TLSFilter | None) -> frozenset[bytes]:
+    def _authorities(self, tls: TLSLayer | None) -> frozenset[bytes]:
         """Return for whom the server may speak: the names of its certificate.
 
         Wildcards are left out: they say too little about who may push for whom.

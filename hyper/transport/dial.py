@@ -21,7 +21,6 @@ import os
 import queue
 import select
 import socket
-import ssl
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -41,7 +40,7 @@ from ..common.validation import Headers
 from .bufsocket import BufferedSocket
 from .deadline import Deadline, new_lock
 from .proxy import Handshake, Proxy, Socks, Tunnel
-from .tls import HTTP11, TLSFilter, default_context
+from .tls import HTTP11, Context, TLSLayer, default_context, tls_filter
 
 #: How soon a dial that another thread ends notices, in seconds.
 HANG_UP_DELAY = 0.1
@@ -58,7 +57,7 @@ Address = tuple[
 class TLSParameters:
     """How to speak TLS with an origin."""
 
-    context: ssl.SSLContext
+    context: Context
     #: Protocols to offer, best first.
     alpn: tuple[str, ...]
     #: Whose certificate to accept, and the name for SNI; None: the origin's.
@@ -80,7 +79,7 @@ class Route:
 
     proxy: Proxy | None = None
     #: How to speak TLS with an https proxy.
-    proxy_context: ssl.SSLContext | None = None
+    proxy_context: Context | None = None
     #: Requests without TLS are given to the proxy, not through it.
     forward: bool = False
     #: The path of a unix socket.
@@ -97,7 +96,7 @@ class Route:
         proxy_host: str | None = None,
         proxy_port: int | None = None,
         proxy_headers: Headers | None = None,
-        ssl_context: ssl.SSLContext | None = None,
+        ssl_context: Context | None = None,
         uds: str | None = None,
         sock: socket.socket | None = None,
         source_address: tuple[str, int] | None = None,
@@ -132,7 +131,7 @@ class Route:
             tuple(socket_options),
         )
 
-    def forwarded(self, tls: TLSFilter | None) -> Fields | None:
+    def forwarded(self, tls: TLSLayer | None) -> Fields | None:
         """Return the fields that requests to a proxy have; None: there is a tunnel."""
         if self.proxy is None or not self.forward or tls is not None:
             return None
@@ -179,7 +178,7 @@ def open_connection(
     deadline: Deadline,
     call: Call | None = None,
     route: Route = STRAIGHT,
-) -> tuple[BufferedSocket, TLSFilter | None]:
+) -> tuple[BufferedSocket, TLSLayer | None]:
     """Connect to ``origin`` and return the connection and its TLS, if there is any.
 
     :param tls: how to speak TLS; None for a cleartext connection.
@@ -202,7 +201,7 @@ def open_connection(
             if tls is None:
                 return wire, None
             name = tls.server_hostname or origin.tls_name
-            layer = TLSFilter(tls.context, name, tls.alpn)
+            layer = tls_filter(tls.context, name, tls.alpn)
             wire.add_filter(layer, deadline, doing)
         except BaseException as error:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
@@ -233,7 +232,7 @@ def _greet_proxy(
     proxy = route.proxy
     assert proxy is not None
     if route.proxy_context is not None:
-        layer = TLSFilter(route.proxy_context, proxy.origin.tls_name, (HTTP11,))
+        layer = tls_filter(route.proxy_context, proxy.origin.tls_name, (HTTP11,))
         wire.add_filter(layer, deadline, f"in the TLS handshake with {proxy}")
     if route.forward and tls is None:
         return None

@@ -20,11 +20,16 @@ import os
 import ssl
 import threading
 from collections.abc import Callable, Sequence
-from typing import cast
+from typing import TYPE_CHECKING, TypeAlias, cast
 
 import certifi
 
 from ..common.exceptions import HyperError, TLSError
+
+if TYPE_CHECKING:
+    from OpenSSL import SSL
+
+    from .pyopenssl import PyOpenSSLFilter
 
 #: ALPN names (RFC 7301, RFC 9113 section 3.1).
 H2 = "h2"
@@ -37,6 +42,9 @@ _RECORD = 16384
 # connections, between HTTP versions. OpenSSL copies the list when it makes an object
 # from a context, so setting it and making the object under one lock keeps them apart.
 _alpn_lock = threading.Lock()
+
+#: How to speak TLS: the standard library's context, or one of pyOpenSSL.
+Context: TypeAlias = "ssl.SSLContext | SSL.Context"
 
 Password = str | bytes | Callable[[], str | bytes]
 
@@ -156,6 +164,27 @@ class TLSFilter:
     def _fail(self, error: Exception) -> None:
         self.failure = TLSError(_describe(error, self._server_hostname))
         self.failure.__cause__ = error
+
+
+#: A TLS connection, of whichever library it is.
+TLSLayer: TypeAlias = "TLSFilter | PyOpenSSLFilter"
+
+
+def tls_filter(
+    context: Context, server_hostname: str, alpn: Sequence[str] = ()
+) -> TLSLayer:
+    """Return the filter for a context, of whichever library that is.
+
+    :raises TLSError: if ``context`` cannot be used.
+    :raises TypeError: if it is no context of TLS.
+    """
+    if isinstance(context, ssl.SSLContext):
+        return TLSFilter(context, server_hostname, alpn)
+    if not type(context).__module__.startswith("OpenSSL"):
+        raise TypeError(f"a context of TLS is needed, not {type(context).__name__}")
+    from .pyopenssl import PyOpenSSLFilter
+
+    return PyOpenSSLFilter(context, server_hostname, alpn)
 
 
 def _describe(error: Exception, server_hostname: str | None) -> str:
