@@ -95,7 +95,7 @@ class TestTheTree:
 
 
 class TestWhatErrorsCarry:
-    def test_a_proxys_answer(self):
+    def test_the_answer_of_a_proxy(self):
         assert ProxyError("no").response is None
         assert ProxyError("no", response=REFUSAL).response is REFUSAL
         assert REFUSAL.read() == REFUSAL.read() == b"who are you?"

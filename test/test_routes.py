@@ -245,7 +245,7 @@ def test_a_silent_proxy_is_a_timeout(text_peer):
 
 
 @pytest.mark.scenario(253)
-def test_what_comes_behind_the_proxys_answer_is_for_tls(text_peer):
+def test_what_comes_behind_the_answer_of_a_proxy_is_for_tls(text_peer):
     conn = HTTP20Connection(
         "https://a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10
     )

@@ -776,7 +776,7 @@ class TestEveryHandshake:
         assert handshake.data_to_send() == b""
 
     @scenario(254)
-    def test_a_lost_connection_is_the_proxys_error(self, make, answers):
+    def test_a_lost_connection_is_an_error_of_the_proxy(self, make, answers):
         handshake = asked(make)
         lost = ConnectionLost("connection reset by peer")
         handshake.fail(lost)
