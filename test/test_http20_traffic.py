@@ -636,6 +636,8 @@ class Wire:
 
     def _sent(self, seen: Seen) -> None:
         assert seen.stream.sent
+        if seen in self.turns:
+            self.turns.remove(seen)
         seen.stream.sending = False
         if seen.over:
             self.forget(seen)

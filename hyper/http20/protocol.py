@@ -410,6 +410,7 @@ class H2Protocol:
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
         section = [HeaderTuple(name.lower(), value) for name, value in fields]
         self.machine.send_headers(stream.stream_id, section, end_stream=True)
+        self._end_turn(stream)
         stream.sent = True
         self._settle(stream)
 
