@@ -476,11 +476,20 @@ class Exchanger(Generic[R]):
             # First its turn, then room for what it sends: whoever has the turn waits
             # for the room alone.
             wire.wait_until(
-                lambda: stream.unwanted or not rest or protocol.sendable(stream) > 0,
+                lambda: (
+                    stream.unwanted
+                    or stream.sent
+                    or not rest
+                    or protocol.sendable(stream) > 0
+                ),
                 stream,
                 exchange.deadlines.write(),
                 doing,
             )
+            if stream.sent:
+                raise LocalProtocolError(
+                    f"the request on stream {stream.stream_id} is complete already"
+                )
             if stream.unwanted or wire.unsent <= MAX_QUEUED:
                 break
             wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)

@@ -636,6 +636,7 @@ class Wire:
 
     def _sent(self, seen: Seen) -> None:
         assert seen.stream.sent
+        seen.blocked = False
         if seen in self.turns:
             self.turns.remove(seen)
         seen.stream.sending = False

@@ -5,7 +5,7 @@ import gc
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, SettingsFrame
-from threads import background
+from threads import background, wait_for
 
 from hyper import HTTP11Connection, HTTP20Connection, LocalProtocolError
 from hyper.exchange import Exchange
@@ -230,3 +230,19 @@ def test_requests_that_are_given_up_before_their_end_are_forgotten(peer):
         assert peer.want_reset(stream_id) == ErrorCodes.CANCEL
     kept = [one for one in gc.get_objects() if isinstance(one, Exchange)]
     assert len(kept) < 150
+
+
+def test_a_request_that_another_thread_has_ended_is_not_sent_to(peer):
+    conn = peer.connection()
+    conn.putrequest("POST", "/")
+    stream_id = conn.endheaders()
+    peer.greet({SettingsFrame.INITIAL_WINDOW_SIZE: 0})
+    peer.want_headers(stream_id)
+    assert conn.remote_settings.initial_window_size == 0
+    sending = background(conn.send, b"late", stream_id=stream_id)
+    wait_for(lambda: sending.waits_in("wait_until"))
+    conn.send_trailers({"x-sum": "1"}, stream_id)
+    assert peer.want_headers(stream_id) == {b"x-sum": b"1"}
+    peer.send_window_update(stream_id, 10)
+    peer.send_headers(stream_id)
+    assert isinstance(sending.error(), LocalProtocolError)

@@ -376,7 +376,7 @@ class H2Protocol:
         exchange = self._exchanges.get(stream.stream_id)
         if exchange is not None and stream.sending:
             self._advance(exchange)
-        if stream.stream_id not in self._exchanges:
+        if stream.stream_id not in self._exchanges or stream.sent:
             return 0
         window = self.machine.local_flow_control_window(stream.stream_id)
         if window <= 0:  # SETTINGS can make it negative (RFC 9113 section 6.9.2).
