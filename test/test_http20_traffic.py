@@ -19,7 +19,8 @@ sleep for, its key is ``touched`` if the step has made the condition true. For a
 that waits for the peer's window, the condition is taken from the books, because asking
 the Protocol itself has effects.
 
-HYPER_STRESS=1 in the environment makes it 20,000 steps and more.
+HYPER_STRESS=1 in the environment makes it 20,000 steps and more; HYPER_EXPLORE=1 makes
+them other ones each time, or those of ``--hypothesis-seed``.
 """
 
 from __future__ import annotations
@@ -84,6 +85,7 @@ from hyper.http20.window import (
 )
 
 PROMISE = os.environ.get("HYPER_STRESS") == "1"
+EXPLORE = os.environ.get("HYPER_EXPLORE") == "1"
 EXAMPLES, STEPS = (300, 100) if PROMISE else (30, 100)
 #: How many steps the promise is.
 PROMISED_STEPS = 20_000
@@ -1299,6 +1301,8 @@ def test_whatever_a_server_may_do_the_books_agree(machine, capsys):
             max_examples=EXAMPLES,
             stateful_step_count=STEPS,
             deadline=None,
+            # The same in each run, so that what fails is the change's fault.
+            derandomize=not EXPLORE,
             suppress_health_check=list(HealthCheck),
         ),
     )
