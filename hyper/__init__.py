@@ -43,6 +43,7 @@ from .http11.response import HTTP11Response
 from .http20.connection import HTTP20Connection
 from .http20.push import HTTP20Push
 from .http20.response import HTTP20Response
+from .pool import ConnectionPool
 from .transport.deadline import Timeout
 from .version import __version__
 
@@ -51,6 +52,7 @@ __all__ = [
     "ConnectError",
     "ConnectTimeout",
     "ConnectionLost",
+    "ConnectionPool",
     "ConnectionTerminated",
     "DecodingError",
     "HTTP11Connection",

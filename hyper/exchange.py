@@ -259,7 +259,9 @@ class Exchanger(Generic[R]):
 
     # Sending.
 
-    def _deadlines(self, timeout: TimeoutLike | Unset) -> Deadlines:
+    def _deadlines(self, timeout: TimeoutLike | Deadlines | Unset) -> Deadlines:
+        if isinstance(timeout, Deadlines):
+            return timeout
         limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
         return limits.start()
 

@@ -18,6 +18,7 @@ from http import HTTPStatus
 from itertools import islice
 from types import TracebackType
 from typing import NamedTuple, TypeVar
+from typing import Protocol as Interface
 
 from .common.decoder import Decoder, decoder_for
 from .common.exceptions import (
@@ -54,6 +55,13 @@ class Line:
         return self.protocol.next_stream_id == self.first_stream_id
 
 
+class Place(Interface):
+    """What a response occupies while it is under way, such as a pool's connection."""
+
+    def give_back(self) -> None:
+        """Let others have it. Takes no lock, as finalizers call it; idempotent."""
+
+
 class Informational(NamedTuple):
     """An interim response (RFC 9110 section 15.2)."""
 
@@ -71,6 +79,9 @@ class Response:
     :ivar stream_id: the id that ``request()`` returned.
     :ivar version: the :class:`~hyper.common.util.HTTPVersion` it came in.
     """
+
+    #: What is given back once the response has come, failed, or was given up.
+    _place: Place | None = None
 
     def __init__(
         self, line: Line, stream: Stream, stream_id: int, deadlines: Deadlines
@@ -113,6 +124,7 @@ class Response:
         if stream is not None and not (stream.over and stream.sent):
             self._line.protocol.abandoned.append(stream)
             self._line.socket.attend()
+        self._leave()
 
     # The body.
 
@@ -300,11 +312,27 @@ class Response:
                 # The collector runs a finalizer of the user's inside one of our calls.
                 self._line.protocol.abandoned.append(stream)
                 self._line.socket.attend()
-                return
-            with self._line.socket:
-                self._line.protocol.reset(stream, error, CANCEL)
+            else:
+                with self._line.socket:
+                    self._line.protocol.reset(stream, error, CANCEL)
+        self._leave()
+
+    def occupy(self, place: Place) -> None:
+        """Have ``place`` until the response has come completely, or failed.
+
+        That may be so already, and else is noticed when the response is read, closed or
+        dropped.
+        """
+        self._place = place
+        if self._stream.over:
+            self._leave()
 
     # Inside.
+
+    def _leave(self) -> None:
+        place, self._place = self._place, None
+        if place is not None:
+            place.give_back()
 
     def _begin(self, decoded: bool) -> None:
         """Settle how the body is read, the first time it is."""
@@ -372,6 +400,13 @@ class Response:
 
         Takes nothing only at the end of the body.
         """
+        try:
+            self._take_chunks()
+        finally:
+            if self._stream.over:
+                self._leave()
+
+    def _take_chunks(self) -> None:
         stream = self._stream
         doing = f"reading the response on stream {self.stream_id}"
         with self._line.socket as wire:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
+from .common.protocol import CANCEL
 from .common.request import Request
 from .common.target import Origin, connect_target, request_target
 from .common.validation import (
@@ -35,7 +36,7 @@ from .exchange import (
     has_head,
 )
 from .transport import dial
-from .transport.deadline import PerThread, TimeoutLike
+from .transport.deadline import Deadlines, PerThread, TimeoutLike
 
 #: How many requests whose end nobody wants any more can still be sent to, in vain.
 UNFINISHED_KEPT = 100
@@ -83,7 +84,7 @@ class Connection(Exchanger[R]):
         # Each thread's own: the request it puts together, and the last one it did.
         self._own = _Own()
 
-    def connect(self, *, timeout: TimeoutLike | Unset = UNSET) -> None:
+    def connect(self, *, timeout: TimeoutLike | Deadlines | Unset = UNSET) -> None:
         """Connect, if there is no usable connection. Requests do so by themselves.
 
         :param timeout: as for :meth:`request`; its ``connect`` limit counts.
@@ -99,7 +100,7 @@ class Connection(Exchanger[R]):
         headers: Headers | None = None,
         *,
         data: BodyLike = None,
-        timeout: TimeoutLike | Unset = UNSET,
+        timeout: TimeoutLike | Deadlines | Unset = UNSET,
         progress: Progress | None = None,
         priority: Priority = None,
         protocol: str | bytes | None = None,
@@ -118,7 +119,8 @@ class Connection(Exchanger[R]):
             added where the size is known; Host (``:authority``) may be overridden.
         :param timeout: the limits of this exchange in seconds: a number, a pair
             (connect, read), a :class:`hyper.Timeout`, or None for no limit. If it is
-            not given, the connection's.
+            not given, the connection's. Deadlines that run already are taken as they
+            are.
         :param progress: a function of (bytes sent, bytes in all or None), called in
             this thread after each piece of the body.
         :param priority: how soon the response is needed (RFC 9218), for the server to
@@ -206,6 +208,21 @@ class Connection(Exchanger[R]):
                 yield self.get_response(exchange.stream_id)
             if exchanges and not arrived:
                 self._wait_for_any_head(exchanges)
+
+    def cancel(self, stream_id: int) -> None:
+        """Give up a request whose response nobody has asked for yet.
+
+        HTTP/2 resets its stream, HTTP/1.1 closes the connection. Does nothing if there
+        is no such request.
+
+        :param stream_id: what :meth:`request` returned.
+        """
+        with self._mutex:
+            exchange = self._exchanges.pop(stream_id, None)
+            self._unfinished.pop(stream_id, None)
+        if exchange is not None:
+            with exchange.line.socket:
+                exchange.line.protocol.reset(exchange.stream, None, CANCEL)
 
     def getresponse(self, stream_id: int | None = None) -> R:
         """Do as :meth:`get_response`: http.client's name for it."""

@@ -32,6 +32,20 @@ def text_peer() -> Iterator[TextPeer]:
 
 
 @pytest.fixture
+def full_listener():
+    """The port of a listener whose queue is full: connecting to it hangs."""
+    with contextlib.ExitStack() as stack:
+        listener = stack.enter_context(socket.socket())
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(0)
+        for _ in range(4):
+            filler = stack.enter_context(socket.socket())
+            filler.setblocking(False)
+            filler.connect_ex(listener.getsockname())
+        yield listener.getsockname()[1]
+
+
+@pytest.fixture
 def real_tls(ca):
     """Return a context manager: a TLS server that answers once and drops the line.
 

@@ -20,6 +20,7 @@ has a deadline, so a client that says nothing fails the test.
 
 from __future__ import annotations
 
+import select
 import socket
 import ssl
 import struct
@@ -132,6 +133,11 @@ class Listener:
     @property
     def connections(self) -> int:
         return len(self._accepted)
+
+    @property
+    def has_caller(self) -> bool:
+        """True if a connection waits to be accepted."""
+        return bool(select.select([self._listener], [], [], 0)[0])
 
     @property
     def sock(self) -> socket.socket:

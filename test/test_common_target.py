@@ -7,7 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from hyper.common.exceptions import LocalProtocolError
-from hyper.common.target import Origin, authority, parse_host, request_target
+from hyper.common.target import (
+    Origin,
+    authority,
+    parse_host,
+    request_target,
+    split_url,
+)
 
 
 class TestHosts:
@@ -372,3 +378,51 @@ class TestRequestTargets:
         assert target == b"*" or target.startswith(b"/")
         assert all(0x20 < byte < 0x7F for byte in target)
         assert request_target(target) == target
+
+
+class TestWholeUrls:
+    @pytest.mark.parametrize(
+        ("url", "scheme", "host", "port", "target"),
+        [
+            ("http://a.test", "http", "a.test", 80, b"/"),
+            ("https://a.test/", "https", "a.test", 443, b"/"),
+            ("HTTPS://A.test:8443/B?c=d#e", "https", "a.test", 8443, b"/B?c=d"),
+            (b"https://a.test?q", "https", "a.test", 443, b"/?q"),
+            ("https://a.test#f", "https", "a.test", 443, b"/"),
+            ("http://[::1]:8080/x", "http", "::1", 8080, b"/x"),
+            ("https://\u00fc.test/\u00fc", "https", "xn--tda.test", 443, b"/%C3%BC"),
+            ("http://a.test//x/@y", "http", "a.test", 80, b"//x/@y"),
+        ],
+    )
+    def test_name_a_server_and_a_target(self, url, scheme, host, port, target):
+        assert split_url(url) == (Origin(scheme, host, port), target)
+
+    @pytest.mark.scenario(203)
+    @pytest.mark.parametrize("userinfo", ["alice", "alice:sesame", ":", "a%40b:c"])
+    def test_userinfo_is_dropped(self, userinfo):
+        expected = Origin("https", "a.test", 443), b"/x"
+        assert split_url(f"https://{userinfo}@a.test/x") == expected
+
+    @pytest.mark.parametrize(
+        "url",
+        [
+            *("", "/", "a.test", "a.test/x", "//a.test/x", "https:/a.test", "https:"),
+            *("https://", "https:///x", "ftp://a.test/", "https://a.test:sesame/"),
+            *("https://good.test\\@evil.test/", "https://a@b@evil.test/"),
+            *(
+                "https://a.test /",
+                "https://a.test/a b",
+                "https://a.test/\n",
+                " https://a",
+            ),
+            *(b"https://\xff.test/", "https://127.1/", "https://a.test:65536/"),
+        ],
+    )
+    def test_what_is_no_whole_url_is_refused_without_repeating_secrets(self, url):
+        with pytest.raises(LocalProtocolError) as caught:
+            split_url(url)
+        assert "sesame" not in str(caught.value)
+
+    def test_it_is_text_or_bytes(self):
+        with pytest.raises(TypeError, match="str or bytes"):
+            split_url(None)

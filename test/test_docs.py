@@ -39,7 +39,7 @@ PAGES = sorted([ROOT / "README.rst", *ROOT.glob("docs/*.rst")])
 WITH_EXAMPLES = {
     "README.rst",
     *(f"docs/{name}.rst" for name in ("index", "quickstart", "advanced", "threads")),
-    *(f"docs/{name}.rst" for name in ("exceptions", "testing")),
+    *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing")),
 }
 FLAGS = doctest.ELLIPSIS
 BLOCK = re.compile(
@@ -47,7 +47,12 @@ BLOCK = re.compile(
     r"\n(?P<text>(?:(?P=indent) +\S.*\n|\s*\n)+)",
     re.MULTILINE,
 )
-Connection = hyper.HTTP11Connection | hyper.HTTP20Connection | hyper.HTTPConnection
+Connection = (
+    hyper.HTTP11Connection
+    | hyper.HTTP20Connection
+    | hyper.HTTPConnection
+    | hyper.ConnectionPool
+)
 
 
 @dataclass(frozen=True)

@@ -1,6 +1,5 @@
 """Whole exchanges: sending, waiting, retrying, closing, from one thread and many."""
 
-import contextlib
 import gc
 import http.server
 import io
@@ -41,20 +40,6 @@ from hyper import (
 )
 from hyper.http20.verbs import HTTP2Options
 from hyper.http20.window import FlowControlManager
-
-
-@pytest.fixture
-def full_listener():
-    """The port of a listener whose queue is full: connecting to it hangs."""
-    with contextlib.ExitStack() as stack:
-        listener = stack.enter_context(socket.socket())
-        listener.bind(("127.0.0.1", 0))
-        listener.listen(0)
-        for _ in range(4):
-            filler = stack.enter_context(socket.socket())
-            filler.setblocking(False)
-            filler.connect_ex(listener.getsockname())
-        yield listener.getsockname()[1]
 
 
 def unused_port():

@@ -328,6 +328,18 @@ def test_connection_is_given_up_after_so_many_requests(
 
 
 @every_server
+def test_http1_connection_is_given_up_after_so_many_requests(
+    fresh_server: FreshServers, curl: Curl, name: str
+):
+    features = ("h1", "keepalive-requests-h1")
+    server = fresh_server(name, *features, keepalive_requests=3)
+    urls = [server.h1_url("/hello")] * 6
+    command = curl.command(server, urls[0], "-w", "%{num_connects}", *urls)
+    done = subprocess.run(command, capture_output=True, timeout=30)
+    assert done.stdout == b"hello\n1hello\n0hello\n0" * 2 + b"hello\n1"
+
+
+@every_server
 def test_what_a_server_cannot_do_has_a_reason(name: str):
     recipe = SERVERS[name]
     assert recipe.features | recipe.cannot.keys() == FEATURES.keys()

@@ -7,7 +7,13 @@ from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, SettingsFrame
 from threads import background, wait_for
 
-from hyper import HTTP11Connection, HTTP20Connection, LocalProtocolError
+from hyper import (
+    HTTP11Connection,
+    HTTP20Connection,
+    LocalProtocolError,
+    ReadTimeout,
+    Timeout,
+)
 from hyper.exchange import Exchange
 
 WEBSOCKETS = {SettingsFrame.ENABLE_CONNECT_PROTOCOL: 1}
@@ -246,3 +252,57 @@ def test_a_request_that_another_thread_has_ended_is_not_sent_to(peer):
     peer.send_window_update(stream_id, 10)
     peer.send_headers(stream_id)
     assert isinstance(sending.error(), LocalProtocolError)
+
+
+# Requests that are part of something larger.
+
+
+def test_a_request_that_nobody_wants_any_more_is_cancelled_over_http2(peer):
+    conn = peer.connection()
+    unwanted, wanted = conn.request("GET", "/1"), conn.request("GET", "/2")
+    peer.greet()
+    peer.want_headers(unwanted)
+    peer.want_headers(wanted)
+    conn.cancel(unwanted)
+    assert peer.want_reset(unwanted) == ErrorCodes.CANCEL
+    with pytest.raises(LocalProtocolError, match="no request with the id"):
+        conn.get_response(unwanted)
+    peer.respond(wanted, b"done")
+    assert conn.get_response(wanted).read() == b"done"
+
+
+def test_a_request_that_nobody_wants_any_more_is_cancelled_over_http11(text_peer):
+    conn = text_peer.connection()
+    unwanted = conn.request("GET", "/1")
+    text_peer.accept()
+    conn.cancel(unwanted)
+    text_peer.want_eof()
+    wanted = conn.request("GET", "/2")
+    text_peer.accept()
+    text_peer.respond(b"done")
+    assert conn.get_response(wanted).read() == b"done"
+
+
+def test_to_cancel_what_is_unknown_or_has_its_response_does_nothing(peer):
+    conn = peer.connection()
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.send_headers(stream_id)
+    response = conn.get_response(stream_id)
+    conn.cancel(stream_id)
+    conn.cancel(99)
+    peer.send_data(stream_id, b"done", end=True)
+    assert response.read() == b"done"
+
+
+def test_deadlines_that_run_already_are_not_begun_anew(peer):
+    now = [1000.0]
+    deadlines = Timeout(total=5).start(lambda: now[0])
+    conn = peer.connection()
+    stream_id = conn.request("GET", "/", timeout=deadlines)
+    peer.greet()
+    peer.want_headers(stream_id)
+    now[0] += 5
+    with pytest.raises(ReadTimeout, match="total timeout: 5 s"):
+        conn.get_response(stream_id)

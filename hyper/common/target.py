@@ -38,6 +38,7 @@ _LONGEST_NAME = 254
 
 _FORBIDDEN_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _ABSOLUTE = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
+_SERVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
 _PLAIN_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
@@ -154,6 +155,23 @@ def request_target(url: str | bytes) -> bytes:
     if not target.startswith(b"/") and target != b"*":
         raise LocalProtocolError("the URL has to begin with '/' or to be absolute")
     return _NON_ASCII.sub(lambda byte: b"%%%02X" % byte.group()[0], target)
+
+
+def split_url(url: str | bytes) -> tuple[Origin, bytes]:
+    """Return the server that an absolute URL names, and the request target.
+
+    Userinfo is dropped; so is the fragment.
+
+    :raises LocalProtocolError: if it is no absolute http or https URL, names no server,
+        or contains a space or a control character. The text is not repeated.
+    :raises TypeError: if ``url`` is neither str nor bytes.
+    """
+    target = request_target(url)
+    text = url.decode("utf-8", "replace") if isinstance(url, bytes) else url
+    server = _SERVER.match(text)
+    if server is None:
+        raise LocalProtocolError("the URL has to be absolute: https://name/path")
+    return parse_host(server.group()), target
 
 
 def connect_target(target: str | bytes) -> bytes:

@@ -26,6 +26,9 @@ from ..common import exceptions
 #: Returns seconds that never go back.
 Clock = Callable[[], float]
 
+#: The clock of those that are given none.
+MONOTONIC: Clock = time.monotonic
+
 #: Seconds that one wait may last. ``poll`` takes milliseconds in an ``int`` of C, which
 #: end after 24 days; whoever waits for longer asks again what is left.
 LONGEST_WAIT = 2_000_000
@@ -38,7 +41,8 @@ class Timeout:
     :param connect: for all of connecting: name resolution, TCP and TLS together.
     :param read: for the peer to send the next piece of a response.
     :param write: for the peer to take the next piece of a request; it also bounds the
-        wait for a free stream on a connection that has no more.
+        wait for a free stream on a connection that has no more, and for a free
+        connection of a pool.
     :param total: for the whole exchange, from the request to the end of the response.
     :raises ValueError: if a limit is negative or not a number.
     :raises TypeError: if a limit is not a number.

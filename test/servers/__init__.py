@@ -97,19 +97,21 @@ def start(
     All it writes it writes in a new directory in ``tmp_path``. With
     ``max_concurrent_streams`` it announces that many (feature "max-streams"), with
     ``keepalive_requests`` it ends an HTTP/2 connection by GOAWAY after that many
-    requests (feature "keepalive-requests"); None leaves its own default.
+    requests (feature "keepalive-requests"), or an HTTP/1.1 connection by ``Connection:
+    close`` (feature "keepalive-requests-h1"); None leaves its own default.
 
     Raises ServerMissing when the program is not installed, ServerFailed, with the
     server's log, when it does not start, and AssertionError for an option that the
     server does not have.
     """
     recipe = RECIPES[name]
-    for feature, value in (
-        ("max-streams", max_concurrent_streams),
-        ("keepalive-requests", keepalive_requests),
+    for value, *features in (
+        (max_concurrent_streams, "max-streams"),
+        (keepalive_requests, "keepalive-requests", "keepalive-requests-h1"),
     ):
         if value is not None:
-            assert feature in recipe.features, f"{name}: {recipe.cannot[feature]}"
+            reasons = [recipe.cannot.get(feature) for feature in features]
+            assert None in reasons, f"{name}: {reasons[0]}"
     program = recipe.find()
     if program is None:
         raise ServerMissing(name, f"not installed ({recipe.package})")

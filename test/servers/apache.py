@@ -116,6 +116,9 @@ def prepare(place: Place) -> list[list[str]]:
     options = []
     if place.options.max_concurrent_streams is not None:
         options.append(f"H2MaxSessionStreams {place.options.max_concurrent_streams}")
+    if place.options.keepalive_requests is not None:
+        # It does not count the first request of a connection (seen with 2.4.71).
+        options.append(f"MaxKeepAliveRequests {place.options.keepalive_requests - 1}")
     text = CONFIGURATION.format(
         modules=load_modules(),
         user=user_of_workers(),

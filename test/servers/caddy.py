@@ -87,6 +87,7 @@ RECIPE = Recipe(
     cannot={
         "max-streams": "it has no setting for it",
         "keepalive-requests": "it has no such limit",
+        "keepalive-requests-h1": "it has no such limit",
         "reload": "it needs the administration port, which is off",
         "websocket": "the backend speaks no WebSocket",
     },

@@ -44,6 +44,7 @@ RECIPE = Recipe(
         "count-kept": "the counts are in the server itself",
         "keepalive-requests": "it has no such limit",
         "websocket": "its WebSockets are switched off",
+        "keepalive-requests-h1": "it has no such limit",
         "reload": "it has no graceful reload",
     },
 )

@@ -68,6 +68,7 @@ RECIPE = Recipe(
         "early-hints": "its proxy drops 1xx responses of the backend",
         "max-streams": "it announces 100, whatever it is set to handle",
         "keepalive-requests": "it has no such limit for HTTP/2",
+        "keepalive-requests-h1": "it has no such limit",
         "reload": "it needs the perl script start_server as master",
         "websocket": "the backend speaks no WebSocket",
     },

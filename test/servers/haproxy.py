@@ -58,6 +58,7 @@ RECIPE = Recipe(
     needs_backend=True,
     cannot={
         "keepalive-requests": "it has no such limit",
+        "keepalive-requests-h1": "it has no such limit",
         "reload": "its master loses a signal that comes soon after its start",
         "push": "it has no server push",
         "websocket": "the backend speaks no WebSocket",

@@ -43,6 +43,7 @@ RECIPE = Recipe(
     cannot={
         "h1-tls": "its list of ALPN names is for all its ports",
         "keepalive-requests": "it loses the responses that are under way",
+        "keepalive-requests-h1": "its limit is for both versions, see above",
         "count-kept": "the counts are in the server itself",
         "reload": "it has no graceful reload",
     },

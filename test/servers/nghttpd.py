@@ -43,6 +43,7 @@ RECIPE = Recipe(
         "count-kept": STATIC,
         "websocket": STATIC,
         "keepalive-requests": "it has no such limit",
+        "keepalive-requests-h1": "it speaks HTTP/2 alone",
         "reload": "it has no reload",
     },
 )

@@ -34,6 +34,7 @@ RECIPE = Recipe(
     cannot={
         "count-kept": "the counts are in the server itself",
         "keepalive-requests": "it has no such limit for HTTP/2",
+        "keepalive-requests-h1": "node_server.js does not set maxRequestsPerSocket",
         "reload": "it has no reload",
     },
 )

@@ -39,6 +39,7 @@ FEATURES: Mapping[str, str] = {
     "count-kept": "... and the counts outlive restart() and reload()",
     "max-streams": "start(max_concurrent_streams=...) is obeyed",
     "keepalive-requests": "start(keepalive_requests=...) is obeyed on HTTP/2",
+    "keepalive-requests-h1": "... is obeyed on HTTP/1.1",
     "reload": "reload() replaces the workers gracefully",
     "websocket": "CONNECT /websocket with :protocol websocket echoes messages",
     "push": "GET /pushing promises /hello to a client that allows pushes",
