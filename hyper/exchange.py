@@ -84,7 +84,8 @@ class Exchange:
     progress: Progress | None = None
     #: Whether the request ends when the body that is being sent does.
     final: bool = True
-    meter: Meter = field(default_factory=lambda: Meter(None))
+    #: Made anew each time that the request is sent.
+    meter: Meter = field(init=False)
     #: Where it was sent, and how much had been queued there before.
     _sent: tuple[Line, Stream, int] | None = None
 
@@ -370,6 +371,13 @@ class Exchanger(Generic[R]):
         """Queue until the request may be opened; return False if it never may."""
         protocol = line.protocol
         queue = protocol.queue
+        if (
+            not queue
+            and protocol.accepting
+            and protocol.may_open(exchange.request)
+            and not line.socket.silent
+        ):
+            return True  # As a rule.
         queue.append(exchange)
         try:
             line.socket.wait_alive(place, f"waiting for a sign of life of {self.host}")
@@ -547,6 +555,8 @@ class Exchanger(Generic[R]):
     def _wait_for_head(self, exchange: Exchange) -> HyperError | None:
         """Wait for the response's head; return the error if there will be none."""
         stream = exchange.stream
+        if stream.status is not None:
+            return None
         line = exchange.line
         with line.socket as wire:
             try:

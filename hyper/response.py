@@ -145,23 +145,21 @@ class Response:
             exchange. What had come before can still be had from :meth:`read1`.
         :raises DecodingError: if the content-coding is broken.
         """
-        limit = None if amt is None or amt < 0 else amt
         self._begin(decode_content)
+        if amt is None or amt < 0:
+            return self._read_all()
         buffer = self._buffer
-        while limit is None or len(buffer) < limit:
+        while len(buffer) < amt:
             try:
-                piece = self._pull(PIECE if limit is None else limit - len(buffer))
+                piece = self._pull(amt - len(buffer))
             except IncompleteRead as error:
                 error.partial = bytes(buffer)
                 buffer.clear()
                 raise
             if not piece:
                 break
-            whole = limit is None and self._decoder is None and not buffer
-            if whole and self._at_end():
-                return piece  # All in one piece: spare the copy.
             buffer += piece
-        return self._take_buffered(limit)
+        return self._take_buffered(amt)
 
     def read1(self, amt: int = -1, decode_content: bool = True) -> bytes:
         """Read what there is of the body, waiting only if there is nothing.
@@ -340,12 +338,39 @@ class Response:
             raise ValueError("read of a response that was closed before its end")
         if self._decoded is None:
             self._decoded = decoded
-            if decoded:
+            if decoded and self._has_coding():
                 self._decoder = decoder_for(self.headers.get(b"content-encoding") or [])
         elif self._decoded != decoded:
             raise LocalProtocolError(
                 "decode_content has to be the same for all of a body"
             )
+
+    def _read_all(self) -> bytes:
+        """Read to the end, copying each byte once at the most."""
+        pieces = [self._take_buffered(None)] if self._buffer else []
+        try:
+            while True:
+                piece = self._pull(PIECE)
+                if not piece:
+                    break
+                pieces.append(piece)
+                if self._decoder is None and self._at_end():
+                    break
+        except IncompleteRead as error:
+            error.partial = b"".join(pieces)
+            raise
+        except BaseException:
+            self._buffer += b"".join(pieces)  # It can still be had from read1().
+            raise
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _has_coding(self) -> bool:
+        """Return whether the body has a Content-Encoding, without an index of fields.
+
+        Most have none, and most fields are never looked at.
+        """
+        names = [name.lower() for name, _ in self.headers.iter_raw()]
+        return b"content-encoding" in names
 
     def _at_end(self) -> bool:
         """Return True if nothing more of the body will come."""
@@ -409,6 +434,12 @@ class Response:
     def _take_chunks(self) -> None:
         stream = self._stream
         doing = f"reading the response on stream {self.stream_id}"
+        if stream.ended and stream.sent:
+            # Nobody else has anything to do with it any more: no lock is needed.
+            self._deadlines.check(doing)
+            self._chunks.extend(_emptied(stream.chunks, len(stream.chunks)))
+            stream.buffered = 0
+            return
         with self._line.socket as wire:
             try:
                 self._deadlines.check(doing)
@@ -423,14 +454,21 @@ class Response:
                 raise
             sizes = list(map(len, stream.chunks))
             taken = len(sizes)
-            # In one call of C code: a signal handler that raises may come at any other
-            # point, and a piece must be in one place or the other.
-            self._chunks.extend(islice(iter(stream.chunks.popleft, None), taken))
+            self._chunks.extend(_emptied(stream.chunks, taken))
             stream.buffered = 0
             for size in sizes:
                 self._line.protocol.consumed(stream, size)
         if not taken and stream.error is not None:
             raise stream.error.fresh()
+
+
+def _emptied(chunks: deque[bytes], number: int) -> Iterator[bytes]:
+    """Iterate over so many pieces while taking them out.
+
+    ``extend`` does it in one call of C code: a signal handler that raises may come at
+    any other point, and a piece must be in one place or the other.
+    """
+    return islice(iter(chunks.popleft, None), number)
 
 
 def _phrase(status: int) -> str:

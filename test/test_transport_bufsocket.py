@@ -35,8 +35,8 @@ from hyper.common.exceptions import (
 from hyper.common.protocol import EVERYONE
 from hyper.transport.bufsocket import (
     MAX_UNSENT,
+    PUMP_SIZE,
     READ_SIZE,
-    READS_PER_PUMP,
     BufferedSocket,
 )
 from hyper.transport.deadline import Timeout
@@ -501,7 +501,7 @@ class TestEntering:
         line.protocol.peer = line.peer
         line.peer.sendall(bytes(READ_SIZE))
         with line.wire:
-            assert line.protocol.received == READS_PER_PUMP * READ_SIZE
+            assert line.protocol.received == PUMP_SIZE
             line.protocol.peer = None
 
     def test_entering_a_closed_connection_does_nothing(self, line):

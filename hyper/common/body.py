@@ -60,7 +60,7 @@ class Body:
         :raises TypeError: for anything else, such as a mapping or a text file.
         """
         if given is None:
-            return cls(0, True, b"")
+            return _NOTHING
         if isinstance(given, str):
             given = given.encode("utf-8")
         if isinstance(given, (bytes, bytearray, memoryview)):
@@ -92,6 +92,9 @@ class Body:
         if isinstance(source, Readable):
             return _read(source, self._start)
         return filter(None, map(_piece, source))
+
+
+_NOTHING = Body(0, True, b"")
 
 
 def _measure(file: Readable) -> tuple[int | None, int | None]:

@@ -17,7 +17,7 @@ Section numbers are RFC 9112's unless another RFC is named. Whatever is raised h
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 from .exceptions import (
@@ -51,6 +51,13 @@ _LENGTH = re.compile(rb"[0-9]{1,20}")
 #: lines and fields only, and a proxy that takes it for part of an extension would see
 #: other chunks than we do ("chunk extension" smuggling of 2025).
 _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n\0]*)?\r\n")
+
+_STEERING = frozenset(
+    (b"content-length", b"transfer-encoding", b"connection", b"upgrade")
+)
+
+#: The values of those fields that steer a connection and are there, by lower-case name.
+Control = Mapping[bytes, Sequence[bytes]]
 
 
 class Head(NamedTuple):
@@ -109,7 +116,7 @@ def parse_chunk_size(line: bytes) -> int:
     return int(match[1], 16)
 
 
-def check_codings(values: list[bytes]) -> None:
+def check_codings(values: Sequence[bytes]) -> None:
     """Accept "chunked", once, alone.
 
     Other codings were not offered (no TE field is sent), so a server may not use them
@@ -124,8 +131,10 @@ def check_codings(values: list[bytes]) -> None:
         )
 
 
-def parse_length(values: list[bytes]) -> int:
+def parse_length(values: Sequence[bytes]) -> int:
     """Read Content-Length, repeated perhaps by a careless proxy (6.3 step 5)."""
+    if len(values) == 1 and _LENGTH.fullmatch(values[0]):
+        return int(values[0])
     parts = {part.strip(b" \t") for value in values for part in value.split(b",")}
     first = parts.pop()
     if parts or not _LENGTH.fullmatch(first):
@@ -136,32 +145,29 @@ def parse_length(values: list[bytes]) -> int:
     return int(first)
 
 
-def persists(minor: int, control: Mapping[bytes, list[bytes]]) -> bool:
+def persists(minor: int, control: Control) -> bool:
     """True if the server will take another request after this one (9.3).
 
     The keep-alive of HTTP/1.0 is honoured: the response says itself where it ends, or
     the framing has already closed the connection.
     """
+    if b"connection" not in control:
+        return minor > 0
     options = tokens(control[b"connection"])
     return b"close" not in options and (minor > 0 or b"keep-alive" in options)
 
 
-def control_fields(fields: Fields) -> dict[bytes, list[bytes]]:
+def control_fields(fields: Fields) -> Control:
     """Pick the values of the fields that steer the connection, in one pass."""
-    control: dict[bytes, list[bytes]] = {
-        b"content-length": [],
-        b"transfer-encoding": [],
-        b"connection": [],
-        b"upgrade": [],
-    }
+    control: dict[bytes, list[bytes]] = {}
     for name, value in fields:
-        values = control.get(name.lower())
-        if values is not None:
-            values.append(value)
+        name = name.lower()
+        if name in _STEERING:
+            control.setdefault(name, []).append(value)
     return control
 
 
-def tokens(values: list[bytes]) -> set[bytes]:
+def tokens(values: Iterable[bytes]) -> set[bytes]:
     """Return the members of a list field, in lower case."""
     return {part.strip(b" \t").lower() for v in values for part in v.split(b",")}
 

@@ -52,7 +52,8 @@ class Stream:
     method: bytes
     #: Interim responses, oldest first.
     informational: list[Interim] = field(default_factory=list)
-    #: The status of the final response; None until its header section has come.
+    #: The status of the final response; None until its header section has come. Set
+    #: after all else that the section says, for those who look at it without the lock.
     status: int | None = None
     #: The reason phrase as sent by an HTTP/1.1 server; empty in HTTP/2.
     reason: bytes = b""

@@ -29,8 +29,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from typing import Protocol, TypeAlias
+from typing import NamedTuple, Protocol, TypeAlias
 
 from .exceptions import LocalProtocolError
 from .stream import Fields
@@ -93,8 +92,7 @@ _NOT_IN_TRAILERS = CONNECTION_SPECIFIC.union(
 # What a user hands in: returned fit to be sent, or refused by an exception.
 
 
-@dataclass(frozen=True, slots=True)
-class RequestFields:
+class RequestFields(NamedTuple):
     """A request's fields, sorted by who has to know them."""
 
     #: The value of Host, which takes the place of the connection's own authority.

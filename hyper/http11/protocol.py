@@ -36,7 +36,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -53,6 +53,7 @@ from ..common.exceptions import (
 )
 from ..common.grammar import (
     Buffer,
+    Control,
     Head,
     check_codings,
     control_fields,
@@ -233,8 +234,7 @@ class H11Protocol(WireProtocol):
         if self._forward is not None and not request.is_connect:
             # 3.2.4: "OPTIONS *" is that of a URL without a path.
             path = b"" if request.target == b"*" else request.target
-            request = replace(
-                request,
+            request = request._replace(
                 target=request.scheme + b"://" + request.authority + path,
                 headers=[*self._forward, *request.headers],
             )
@@ -245,8 +245,8 @@ class H11Protocol(WireProtocol):
         self._exposed = False
         self._body_left = request.body_length
         control = control_fields(request.headers)
-        self._asked_to_upgrade = bool(control[b"upgrade"])
-        if b"close" in tokens(control[b"connection"]):
+        self._asked_to_upgrade = b"upgrade" in control
+        if b"connection" in control and b"close" in tokens(control[b"connection"]):
             self.retire()
         if end_stream:
             self.send_data(stream, b"", True)
@@ -421,16 +421,17 @@ class H11Protocol(WireProtocol):
         if not self._exposed:
             start = shown(self._buffer.peek(61))
             raise RemoteProtocolError(f"server answered before it was asked: {start}")
-        if self._may_skip_line:
-            skipped = self._buffer.take_empty_line()
-            if skipped is None:
-                return False
-            self._may_skip_line = False
-            if skipped:
-                return True
-        if not self._buffer.agrees_with(b"HTTP/"):
-            start = shown(self._buffer.peek(61))
-            raise InvalidResponseError(f"server sent what is not HTTP/1: {start}")
+        if self._buffer.peek(5) != b"HTTP/":
+            if self._may_skip_line:
+                skipped = self._buffer.take_empty_line()
+                if skipped is None:
+                    return False
+                self._may_skip_line = False
+                if skipped:
+                    return True
+            if not self._buffer.agrees_with(b"HTTP/"):
+                start = shown(self._buffer.peek(61))
+                raise InvalidResponseError(f"server sent what is not HTTP/1: {start}")
         block = self._take_block(self._limits.max_header_bytes, "a header section")
         if block is None:
             return False
@@ -539,8 +540,8 @@ class H11Protocol(WireProtocol):
         self.touched.add(HEADS)
         stream, control = self._stream, control_fields(head.fields)
         framing = body_framing(stream.method, head.status, head.minor, control)
-        stream.status, stream.reason = head.status, head.reason
-        stream.headers = head.fields
+        stream.reason, stream.headers = head.reason, head.fields
+        stream.status = head.status
         self.response_version = "HTTP/1.1" if head.minor else "HTTP/1.0"
         if framing.closes or not persists(head.minor, control):
             self.retire()
@@ -725,9 +726,7 @@ class Framing(NamedTuple):
     closes: bool = False
 
 
-def body_framing(
-    method: bytes, status: int, minor: int, control: Mapping[bytes, list[bytes]]
-) -> Framing:
+def body_framing(method: bytes, status: int, minor: int, control: Control) -> Framing:
     """Choose where a response's body ends, in the order of section 6.3.
 
     :param method: the request's method.
@@ -735,7 +734,8 @@ def body_framing(
     :param control: the values of ``content-length`` and ``transfer-encoding``.
     :raises InvalidResponseError: if that cannot be known for certain.
     """
-    lengths, codings = control[b"content-length"], control[b"transfer-encoding"]
+    lengths = control.get(b"content-length")
+    codings = control.get(b"transfer-encoding")
     # Step 2, before step 1 as a 101 that gets here was asked for. The fields of a 2xx
     # to CONNECT are ignored (RFC 9110 9.3.6).
     if status == 101:

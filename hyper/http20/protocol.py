@@ -535,7 +535,8 @@ class H2Protocol:
         self.touched.add(HEADS)
         self._may_probe_silence = True
         stream = exchange.stream
-        stream.status, stream.headers = _split_status(event.headers)
+        status, stream.headers = _split_status(event.headers)
+        stream.status = status
         exchange.expected = _expected_length(stream)
         exchange.window.document_size = content_length(stream.headers) or 0
 

@@ -43,10 +43,11 @@ from ..common.exceptions import ConnectionLost, HyperError, RemoteProtocolError
 from ..common.protocol import EVERYONE, Protocol
 from .deadline import Clock, Deadline, Keepalive
 
-#: How much one ``recv`` asks for: four TLS records. Larger reads were no faster.
+#: How much one ``recv`` asks for at first, and how much once there was so much.
 READ_SIZE = 65536
-#: How often a pump reads before it lets other threads have the lock: 1 MiB.
-READS_PER_PUMP = 16
+LARGE_READ_SIZE = 4 * READ_SIZE
+#: How much a pump reads before it lets other threads have the lock.
+PUMP_SIZE = 1024 * 1024
 #: How often a thread that gives way looks whether another has gone: about 100 us.
 YIELDS = 100
 #: Bytes that may wait to be sent. Uploads stay far below it; a peer that makes us
@@ -159,6 +160,8 @@ class BufferedSocket:
         self._filters: list[Filter] = []  # outermost, next to the socket, first
         self._protocol: Protocol | None = None
         self._early = b""  # plain bytes that came before the Protocol
+        self._read_size = READ_SIZE  # of the next recv
+        self._replies = False  # a filter may have something to say for itself
         self._outgoing = bytearray()  # encrypted, waiting for the kernel
         self._sent_bytes = 0
         self._received_bytes = 0
@@ -202,7 +205,9 @@ class BufferedSocket:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        harmless = self._harmless.pop(threading.get_ident(), None)
+        harmless = None
+        if self._harmless:
+            harmless = self._harmless.pop(threading.get_ident(), None)
         try:
             if error is None or isinstance(error, Exception) or error is harmless:
                 self._send()
@@ -238,7 +243,8 @@ class BufferedSocket:
         return self._owner == threading.get_ident()
 
     def _give_up_the_lock(self) -> None:
-        self._release()
+        self._owner = 0
+        self._lock.release()
         if self._attention:
             self.attend()
 
@@ -311,10 +317,12 @@ class BufferedSocket:
                 return
             if deadline.passed:
                 raise deadline.error(doing)
-            self._look_for_life()
-            self._raise_if_failed()
-            if self._unread or self._unwritten:
-                self._lead(key, deadline)
+            if self._keepalive is not None:
+                self._look_for_life()
+                self._raise_if_failed()
+            reading, writing = self._unread, self._unwritten
+            if reading or writing:
+                self._lead(key, deadline, reading, writing)
             else:
                 self._follow(key, deadline)
 
@@ -345,16 +353,22 @@ class BufferedSocket:
         self._keepalive = keepalive
         self._heard = self._clock()
 
+    @property
+    def silent(self) -> bool:
+        """True if the peer has said nothing for so long that it has to be asked."""
+        keepalive = self._keepalive
+        return keepalive is not None and (self._clock() - self._heard >= keepalive.idle)
+
     def wait_alive(self, deadline: Deadline, doing: str) -> None:
         """If the peer has been silent for long, wait for a sign of life.
 
         :raises ConnectionLost: if there was none.
         """
-        keepalive = self._keepalive
-        if keepalive is None or self._clock() - self._heard < keepalive.idle:
-            return
-        self._look_for_life()
-        self.wait_until(lambda: self._probed is None, keepalive, deadline, doing)
+        if self.silent:
+            self._look_for_life()
+            self.wait_until(
+                lambda: self._probed is None, self._keepalive, deadline, doing
+            )
 
     def give_way(self) -> None:
         """Give the lock up for a moment, if other threads queue for it.
@@ -391,6 +405,7 @@ class BufferedSocket:
         """
         early, self._early = self._early, b""
         self._filters.append(layer)
+        self._replies = True  # Its first message.
         if early:
             self._early = layer.decrypt(early)
         self.wait_until(
@@ -487,12 +502,13 @@ class BufferedSocket:
         if self._at_eof and not self._outgoing:
             raise ConnectionLost("the peer sends nothing more")
 
-    def _lead(self, key: object, deadline: Deadline) -> None:
+    def _lead(
+        self, key: object, deadline: Deadline, reading: bool, writing: bool
+    ) -> None:
         """Poll for what nobody polls for, without the lock, and read for everybody."""
         left = self._patience(deadline)
         # Rounded up: a poll that returns early would be called again and again.
         milliseconds = None if left is None else math.ceil(left * 1000)
-        reading, writing = self._unread, self._unwritten
         post = self._take_post(reading, writing)
         post.key = key
         self._pollers += 1
@@ -584,11 +600,13 @@ class BufferedSocket:
 
         A thread that polls already, for something else, comes before a follower.
         """
+        if not self._waiters and not self._pollers:
+            return
         if not self._unread and not self._unwritten:
             return
         if self._pollers:
             self._ring(lambda key: True)
-        elif self._waiters:
+        else:
             waiters = next(iter(self._waiters.values()))
             waiters[0].release()
             self._forget(next(iter(self._waiters)), waiters[0])
@@ -626,11 +644,12 @@ class BufferedSocket:
         self._send()
 
     def _receive(self) -> None:
-        for _ in range(READS_PER_PUMP):
+        room = PUMP_SIZE
+        while room > 0:
             if self._closed or not self._listening:
                 return
             try:
-                data = self._sock.recv(READ_SIZE)
+                data = self._sock.recv(self._read_size)
             except BlockingIOError:
                 return
             except OSError as error:
@@ -641,13 +660,17 @@ class BufferedSocket:
                 self._alive()
             self._feed(data)
             if len(data) < READ_SIZE:
+                self._read_size = READ_SIZE
                 return
+            self._read_size = LARGE_READ_SIZE
+            room -= len(data)
 
     def _feed(self, data: bytes) -> None:
         """Pass what ``recv`` returned through the filters to the Protocol."""
         ended = not data
         clean = ended
         for layer in self._filters:
+            self._replies = True
             if data:
                 data = layer.decrypt(data)
             if layer.failure is not None:
@@ -687,25 +710,32 @@ class BufferedSocket:
         """Hand the kernel what is queued, as much as it takes; wake; settle the end."""
         if self._closed:
             return
+        protocol = self._protocol
         try:
-            self._queue()
+            data = protocol.data_to_send() if protocol is not None else b""
+            if data or self._replies:
+                self._queue(data)
+            elif not self._outgoing and (
+                protocol is None or not (protocol.touched or protocol.finished)
+            ):
+                return  # Most calls have nothing to do here.
             self._push()
             self._wake()
         except BaseException as error:
             self._abandon(error)
             raise
-        if self._protocol is not None and self._protocol.finished:
+        if protocol is not None and protocol.finished:
             self._shut()
         elif len(self._outgoing) > MAX_UNSENT:
             self._fail(RemoteProtocolError("the peer makes work and reads no answers"))
 
-    def _queue(self) -> None:
+    def _queue(self, data: bytes) -> None:
         """Move what the Protocol wants sent through the filters to the kernel's queue.
 
-        The filters are always asked, even for nothing: they have handshakes and alerts
-        of their own to send.
+        The filters are also asked for nothing, after they were given something to
+        decrypt: they have handshakes and alerts of their own to send.
         """
-        data = self._protocol.data_to_send() if self._protocol is not None else b""
+        self._replies = False
         for layer in reversed(self._filters):
             data = layer.encrypt(data)
         if self._deaf is None:
@@ -744,9 +774,11 @@ class BufferedSocket:
         if self._failure is None:
             self._failure = error
         try:
+            last_words = b""  # GOAWAY, for one; TLS adds an alert.
             if self._protocol is not None:
                 self._protocol.fail(error)
-            self._queue()  # The last words: GOAWAY, a TLS alert.
+                last_words = self._protocol.data_to_send()
+            self._queue(last_words)
         finally:
             self._shut()
 

@@ -148,6 +148,10 @@ class Deadline:
         return self._failure(f"timed out {doing} ({self._reason})")
 
 
+#: Of all waits without a limit. It has no error that anybody sees.
+_NEVER = Deadline(None, exceptions.Timeout, "no timeout", MONOTONIC)
+
+
 class Deadlines:
     """The deadlines of one request, by what is waited for. Immutable, thread-safe."""
 
@@ -205,6 +209,8 @@ class Deadlines:
         self, limit: float | None, failure: type[exceptions.Timeout], phase: str
     ) -> Deadline:
         ends = self._ends
+        if limit is None and ends is None:
+            return _NEVER
         if limit is not None:
             expires = self._clock() + limit
             if ends is None or expires < ends:

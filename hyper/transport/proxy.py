@@ -396,8 +396,8 @@ class Tunnel(Handshake):
 def _awaited(head: Head) -> int:
     """Return how much content of a refusal to wait for, until the end at most."""
     control = control_fields(head.fields)
-    lengths = control[b"content-length"]
-    if head.status in (101, 204, 304) or control[b"transfer-encoding"]:
+    lengths = control.get(b"content-length")
+    if head.status in (101, 204, 304) or b"transfer-encoding" in control:
         return 0
     try:
         return min(parse_length(lengths), MAX_BODY) if lengths else MAX_BODY

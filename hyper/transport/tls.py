@@ -122,6 +122,8 @@ class TLSFilter:
                     self.ended = True
                     break
                 pieces.append(piece)
+                if not self._incoming.pending and not self._tls.pending():
+                    break  # To be told so by an exception costs more.
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
