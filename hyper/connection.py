@@ -11,6 +11,7 @@ from .common.exceptions import (
     RemoteProtocolError,
     StreamResetError,
 )
+from .common.pins import Pins
 from .common.protocol import (
     CANCEL,
     HTTP_1_1_REQUIRED,
@@ -31,7 +32,7 @@ from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadline, TimeoutLike
 from .transport.dial import Route, Socket, SocketOption, TLSParameters
 from .transport.proxy import Proxy
-from .transport.tls import H2, HTTP11, Context, TLSLayer, default_context
+from .transport.tls import H2, HTTP11, Context, TLSLayer
 
 #: How much of the answer to a question for HTTP/2 is read to keep the connection.
 MAX_OPTIONS_BODY = 65536
@@ -61,8 +62,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         server, by a request of its own, to go over to HTTP/2 (RFC 7540 section 3.2),
         and speak what it chooses. ``prior-knowledge``: speak HTTP/2.
     :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
-        ``server_hostname``, ``uds``, ``sock`` and ``socket_options``.
-    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server.
+        ``server_hostname``, ``pins``, ``uds``, ``sock`` and ``socket_options``.
+    :raises LocalProtocolError: as for :class:`~hyper.HTTP20Connection`.
     :raises ValueError: if ``h2c`` is none of these.
     """
 
@@ -88,16 +89,13 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         proxy: str | Proxy | None = None,
         source_address: tuple[str, int] | None = None,
         server_hostname: str | None = None,
+        pins: Pins = None,
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
         origin = parse_host(host, port, secure, default_port=80)
-        tls = None
-        if origin.secure:
-            tls = TLSParameters(
-                ssl_context or default_context(), (H2, HTTP11), server_hostname
-            )
+        tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
         options = HTTP2Options(
             window_manager,
             enable_push,

@@ -6,6 +6,7 @@ import ssl
 
 import pytest
 from OpenSSL import SSL
+from test_common_pins import not_der
 from threads import background
 
 from hyper import (
@@ -89,7 +90,7 @@ def test_a_certificate_for_another_host_is_refused(service, context, name):
         server_hostname=name,
         timeout=10,
     )
-    with pytest.raises(TLSError, match="not for"):
+    with pytest.raises(TLSError, match=f"of {name} was not accepted"):
         conn.request("GET", "/")
 
 
@@ -98,6 +99,19 @@ def test_an_address_is_verified_as_one(service, context):
     with conn:
         conn.request("GET", "/get")
         assert conn.get_response().status == 200
+
+
+def test_a_certificate_that_cannot_be_read_is_refused(peer, tmp_path):
+    # OpenSSL can: see not_der(). The cryptography package wants it to the letter.
+    file, _ = not_der(tmp_path)
+    peer.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    peer.tls.load_cert_chain(file)
+    conn = peer.connection(
+        secure=True, server_hostname="localhost", ssl_context=trusting(file)
+    )
+    asking = background(conn.connect)
+    peer.accept()
+    assert "localhost was not accepted" in str(asking.error())
 
 
 def test_who_verifies_nobody_is_not_stopped_by_a_name(service):
@@ -121,6 +135,13 @@ def test_the_names_of_the_certificate_say_who_may_push(service, context):
         stream_id = conn.request("GET", "/get")
         assert conn.get_response(stream_id).read()
         assert list(conn.get_pushes(stream_id, capture_all=True)) == []
+
+
+def test_a_certificate_that_was_not_verified_lets_nobody_push(server):
+    layer = tls_filter(SSL.Context(SSL.TLS_CLIENT_METHOD), "localhost", ())
+    server.shake_hands(layer)
+    assert layer.certificate is not None
+    assert layer.names == frozenset()
 
 
 def test_what_is_no_context_is_a_type_error(service):
@@ -207,4 +228,5 @@ def test_before_the_handshake_there_are_no_names(ca):
     layer = tls_filter(trusting(ca.ca_file), "localhost", (H2,))
     assert isinstance(layer, PyOpenSSLFilter)
     assert layer.names == frozenset()
+    assert layer.certificate is None
     assert layer.alpn is None

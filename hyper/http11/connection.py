@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..common.pins import Pins
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import Route, Socket, SocketOption, TLSParameters
 from ..transport.proxy import Proxy
-from ..transport.tls import HTTP11, Context, TLSLayer, default_context
+from ..transport.tls import HTTP11, Context, TLSLayer
 from ..verbs import Connection
 from .protocol import H11Protocol
 from .response import HTTP11Response
@@ -35,8 +36,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
     :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
-        ``server_hostname``, ``uds``, ``sock`` and ``socket_options``.
-    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server.
+        ``server_hostname``, ``pins``, ``uds``, ``sock`` and ``socket_options``.
+    :raises LocalProtocolError: as for :class:`~hyper.HTTP20Connection`.
     """
 
     version = HTTPVersion.http11
@@ -55,16 +56,13 @@ class HTTP11Connection(Connection[HTTP11Response]):
         proxy: str | Proxy | None = None,
         source_address: tuple[str, int] | None = None,
         server_hostname: str | None = None,
+        pins: Pins = None,
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
         origin = parse_host(host, port, secure, default_port=80)
-        tls = None
-        if origin.secure:
-            tls = TLSParameters(
-                ssl_context or default_context(), (HTTP11,), server_hostname
-            )
+        tls = TLSParameters.of(origin, ssl_context, (HTTP11,), server_hostname, pins)
         route = Route.of(
             proxy,
             proxy_host,

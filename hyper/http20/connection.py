@@ -5,13 +5,14 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Mapping
 
 from ..common.exceptions import TLSError
+from ..common.pins import Pins
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
 from ..transport.dial import Route, Socket, SocketOption, TLSParameters
 from ..transport.proxy import Proxy
-from ..transport.tls import H2, HTTP11, Context, TLSLayer, default_context
+from ..transport.tls import H2, HTTP11, Context, TLSLayer
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .reference import H2Machine
 from .response import HTTP20Response
@@ -64,12 +65,16 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     :param source_address: a pair (host, port) to connect from.
     :param server_hostname: the name to ask for by SNI, and that the certificate has to
         show, in the place of ``host``.
+    :param pins: the keys that the server may have, whoever vouches for it: each the
+        SHA-256 of its SubjectPublicKeyInfo, ``sha256//BASE64`` or ``sha256:HEX``. One
+        has to match that of the certificate, or there is a TLSError that tells it,
+        before anything of a request is sent. None: any key will do.
     :param uds: the path of a unix socket to connect to, in the place of ``host``.
     :param sock: a connected socket to use. It belongs to the connection from then on,
         and there is no other when it has ended.
     :param socket_options: what to give to ``setsockopt`` before connecting.
-    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server, or a setting
-        is unknown.
+    :raises LocalProtocolError: if ``host`` or ``proxy`` names no server, a setting is
+        unknown, or ``pins`` are none or come without TLS.
     """
 
     version = HTTPVersion.http20
@@ -96,17 +101,14 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         proxy: str | Proxy | None = None,
         source_address: tuple[str, int] | None = None,
         server_hostname: str | None = None,
+        pins: Pins = None,
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
         origin = parse_host(host, port, secure, default_port=443)
-        tls = None
-        if origin.secure:
-            # http/1.1 is offered so that a server without HTTP/2 can say so.
-            tls = TLSParameters(
-                ssl_context or default_context(), (H2, HTTP11), server_hostname
-            )
+        # http/1.1 is offered so that a server without HTTP/2 can say so.
+        tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
         options = HTTP2Options(
             window_manager,
             enable_push,

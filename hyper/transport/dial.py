@@ -34,6 +34,7 @@ from ..common.exceptions import (
     ProxyError,
     TLSError,
 )
+from ..common.pins import Pins, parse_pins, pin_of
 from ..common.stream import Fields
 from ..common.target import Origin
 from ..common.validation import Headers
@@ -62,6 +63,29 @@ class TLSParameters:
     alpn: tuple[str, ...]
     #: Whose certificate to accept, and the name for SNI; None: the origin's.
     server_hostname: str | None = None
+    #: Which keys the certificate may be for; none: any.
+    pins: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(
+        cls,
+        origin: Origin,
+        ssl_context: Context | None,
+        alpn: tuple[str, ...],
+        server_hostname: str | None = None,
+        pins: Pins = None,
+    ) -> TLSParameters | None:
+        """Return what a connection's constructor describes; None: without TLS.
+
+        :raises LocalProtocolError: for pins that are none, or without TLS.
+        """
+        wanted = parse_pins(pins)
+        if origin.secure:
+            context = ssl_context or default_context()
+            return cls(context, alpn, server_hostname, wanted)
+        if wanted:
+            raise LocalProtocolError("pins are for TLS, which this connection has not")
+        return None
 
 
 #: What users have connected themselves.
@@ -203,6 +227,8 @@ def open_connection(
             name = tls.server_hostname or origin.tls_name
             layer = tls_filter(tls.context, name, tls.alpn)
             wire.add_filter(layer, deadline, doing)
+            if tls.pins:
+                _check_pin(layer, tls.pins, name)
         except BaseException as error:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
             call.check()
@@ -218,6 +244,19 @@ def open_connection(
                 raise ConnectError(f"cannot connect to {where}: {error}") from error
             raise
     return wire, layer
+
+
+def _check_pin(layer: TLSLayer, pins: frozenset[str], name: str) -> None:
+    """Refuse a server whose key is none of those that are wanted."""
+    certificate = layer.certificate
+    if certificate is None:
+        raise TLSError(f"{name} showed no certificate to compare with the pins")
+    try:
+        seen = pin_of(certificate)
+    except ValueError as error:
+        raise TLSError(f"the certificate of {name} has no pin: {error}") from error
+    if seen not in pins:
+        raise TLSError(f"the key of {name} is not one of the pins: it is {seen}")
 
 
 def _greet_proxy(

@@ -14,8 +14,7 @@ import ipaddress
 from collections.abc import Sequence
 
 from cryptography import x509
-from OpenSSL import SSL
-from service_identity import CertificateError, VerificationError
+from OpenSSL import SSL, crypto
 from service_identity.pyopenssl import verify_hostname, verify_ip_address
 
 from ..common.exceptions import HyperError, TLSError
@@ -61,10 +60,21 @@ class PyOpenSSLFilter:
         return self._tls.get_alpn_proto_negotiated().decode("ascii") or None
 
     @property
-    def names(self) -> frozenset[str]:
-        """The DNS names in the server's certificate, wildcards as they stand there."""
+    def certificate(self) -> bytes | None:
+        """The server's certificate in DER, verified or not; None if it showed none."""
         certificate = self._tls.get_peer_certificate()
         if certificate is None:
+            return None
+        return crypto.dump_certificate(crypto.FILETYPE_ASN1, certificate)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The DNS names in the server's certificate, wildcards as they stand there.
+
+        None of a certificate that was not verified.
+        """
+        certificate = self._tls.get_peer_certificate()
+        if certificate is None or not self._verifies:
             return frozenset()
         extensions = certificate.to_cryptography().extensions
         try:
@@ -95,7 +105,7 @@ class PyOpenSSLFilter:
         except SSL.ZeroReturnError:
             self.ended = True
         except SSL.Error as error:
-            self._fail(_reason(error), error)
+            self._fail(error)
         return b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
@@ -109,7 +119,7 @@ class PyOpenSSLFilter:
             try:
                 rest = rest[self._tls.send(rest) :]
             except SSL.Error as error:
-                self._fail(_reason(error), error)
+                self._fail(error)
         return self._outgoing()
 
     def close(self) -> bytes:
@@ -132,15 +142,20 @@ class PyOpenSSLFilter:
     def _shake_hands(self) -> bool:
         try:
             self._tls.do_handshake()
-            if self._verifies:
-                self._check_name()
         except SSL.WantReadError:
             return False
         except SSL.Error as error:
-            self._fail(_reason(error), error)
+            self._fail(error)
             return False
-        except (VerificationError, CertificateError) as error:
-            self._fail(f"it is not for {self._server_hostname}: {error!r}", error)
+        try:
+            if self._verifies:
+                self._check_name()
+        except Exception as error:
+            # Of service-identity, or of cryptography, which refuses to read some of the
+            # certificates that OpenSSL takes and has no one name for that.
+            what = f"the certificate of {self._server_hostname} was not accepted"
+            self.failure = TLSError(f"{what}: {error!r}")
+            self.failure.__cause__ = error
             return False
         self.established = True
         return True
@@ -151,11 +166,10 @@ class PyOpenSSLFilter:
         else:
             verify_hostname(self._tls, self._server_hostname)
 
-    def _fail(self, reason: str, error: Exception) -> None:
+    def _fail(self, error: SSL.Error) -> None:
         what = "TLS with" if self.established else "the TLS handshake with"
-        if isinstance(error, (VerificationError, CertificateError)):
-            what = "the certificate was not accepted of"
-        self.failure = TLSError(f"{what} {self._server_hostname} failed: {reason}")
+        reason = f"{what} {self._server_hostname} failed: {_reason(error)}"
+        self.failure = TLSError(reason)
         self.failure.__cause__ = error
 
 

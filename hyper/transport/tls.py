@@ -95,6 +95,11 @@ class TLSFilter:
         return self._tls.selected_alpn_protocol()
 
     @property
+    def certificate(self) -> bytes | None:
+        """The server's certificate in DER, verified or not; None if it showed none."""
+        return self._tls.getpeercert(binary_form=True)
+
+    @property
     def names(self) -> frozenset[str]:
         """The DNS names in the server's certificate, wildcards as they stand there."""
         certificate = self._tls.getpeercert() or {}
