@@ -36,17 +36,19 @@ import queue
 import ssl
 import weakref
 from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import TypeVar
 
 from .common.body import BodyLike
 from .common.exceptions import ConnectionLost, HyperError, LocalProtocolError
+from .common.pins import Pins, parse_pins
 from .common.protocol import HTTPVersion
 from .common.target import Origin, split_url
 from .common.validation import Headers
 from .connection import HTTPConnection
-from .exchange import UNSET, Unset
+from .exchange import UNSET, Progress, Unset
 from .http11.response import HTTP11Response
 from .http20.protocol import WindowManagerClass
 from .http20.response import HTTP20Response
@@ -59,8 +61,10 @@ from .transport.deadline import (
     new_lock,
 )
 from .transport.deadline import Timeout as Limits
+from .transport.dial import SocketOption
 from .transport.proxy import Proxy
 from .transport.tls import Context, default_context, init_context
+from .verbs import Priority
 
 #: How to verify a server: with the default authorities, not at all, or with those in a
 #: file or directory.
@@ -75,15 +79,18 @@ _Self = TypeVar("_Self", bound="ConnectionPool")
 class _Identity:
     """What requests must have in common to share a connection.
 
-    A context stands for all of TLS: authorities, whether to verify, the client's
+    A context stands for nearly all of TLS: authorities, whether to verify, the client's
     certificate, versions, ciphers. Contexts are compared as objects, since what they
     hold can neither be seen nor is it constant.
     """
 
     origin: Origin
-    tls: Context | None
+    #: Of the server or, where that speaks none, of an https proxy.
+    tls: Context | None = None
     #: With its credentials and headers, all of which are compared.
-    proxy: Proxy | None
+    proxy: Proxy | None = None
+    server_hostname: str | None = None
+    pins: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True, eq=False)
@@ -96,6 +103,8 @@ class _Member:
     active: int = 0
     #: When the last of them gave it back.
     idle_since: float = 0.0
+    #: It takes no more requests.
+    retired: bool = False
 
 
 @dataclass(slots=True, eq=False)
@@ -168,10 +177,10 @@ class _Desk:
 class ConnectionPool:
     """Connections to any number of servers, shared by any number of threads.
 
-    Requests share a connection only if they agree in scheme, host, port and everything
-    about TLS. To a server that speaks HTTP/2 there is one connection, on which requests
-    run side by side; to one that speaks HTTP/1.1 there are as many as are needed, up to
-    the limit. Every method may be called from any thread at any time.
+    Requests share a connection only if they agree in scheme, host, port, proxy and
+    everything about TLS. To a server that speaks HTTP/2 there is one connection, on
+    which requests run side by side; to one that speaks HTTP/1.1 there are as many as
+    are needed, up to the limit. Every method may be called from any thread at any time.
 
     There is no background thread: idle connections are closed when the pool is called
     next. In a process that was forked the pool is empty, and its parent's is left
@@ -192,14 +201,17 @@ class ConnectionPool:
         or directory with the authorities to trust.
     :param cert: a client certificate: the path of a PEM file with certificate and key,
         or a pair of paths (certificate, key).
+    :param pins: the keys that servers may have, as for
+        :class:`~hyper.HTTP20Connection`. With them there are no http URLs.
     :param proxy: the URL of a proxy to connect through, as for
-        :class:`~hyper.HTTPConnection`.
+        :class:`~hyper.HTTP20Connection`, as are ``source_address``, ``uds`` and
+        ``socket_options``. With an https proxy, too, TLS is spoken as the above says.
     :param window_manager: as for :class:`~hyper.HTTPConnection`, as are ``keepalive``
         and ``h2c``.
     :param clock: what tells the time to ``idle_timeout``: returns seconds that never go
         back.
-    :raises ValueError: if a limit is not positive, ``h2c`` is unknown, or
-        ``ssl_context`` is not alone.
+    :raises ValueError: if a limit is not positive, ``h2c`` is unknown,
+        ``ssl_context`` is not alone, or ``proxy`` or ``pins`` are none.
     """
 
     def __init__(
@@ -212,7 +224,11 @@ class ConnectionPool:
         ssl_context: Context | None = None,
         verify: Verify = True,
         cert: Certificate | None = None,
+        pins: Pins = None,
         proxy: str | Proxy | None = None,
+        source_address: tuple[str, int] | None = None,
+        uds: str | None = None,
+        socket_options: Iterable[SocketOption] = (),
         window_manager: WindowManagerClass | None = None,
         keepalive: tuple[float, float] | None = None,
         h2c: str = "off",
@@ -233,13 +249,17 @@ class ConnectionPool:
         self._ssl_context = ssl_context
         self._verify = verify
         self._cert = cert
+        self._pins = parse_pins(pins)
         self._proxy = _proxy(proxy)
+        self._source_address = source_address
+        self._uds = uds
+        self._socket_options = tuple(socket_options)
         self._clock = clock
         self._window_manager = window_manager
         self._keepalive = keepalive
         self._h2c = h2c
         # What is wrong with these is to be said now.
-        self._new_connection(_Identity(Origin("http", "localhost", 80), None, None))
+        self._new_connection(_Identity(Origin("http", "localhost", 80)))
         self._closed = False
         self._contexts: dict[tuple[Verify, Certificate | None], ssl.SSLContext] = {}
         self._start_empty()
@@ -296,6 +316,10 @@ class ConnectionPool:
         verify: Verify | None = None,
         cert: Certificate | None = None,
         proxy: str | Proxy | None = None,
+        pins: Pins = None,
+        server_hostname: str | None = None,
+        progress: Progress | None = None,
+        priority: Priority = None,
     ) -> HTTP11Response | HTTP20Response:
         """Send a request, wait for its response, and return it when its head is there.
 
@@ -307,13 +331,16 @@ class ConnectionPool:
         :param url: an absolute http or https URL. A user and password in it are not
             used.
         :param body: as for :meth:`~hyper.HTTP20Connection.request`, as are ``headers``,
-            ``data`` and ``timeout``, whose ``total`` begins now.
+            ``data``, ``progress``, ``priority`` and ``timeout``, whose ``total`` begins
+            now.
         :param ssl_context: to be used instead of what the pool was made with.
         :param verify: the same, as is ``cert``. What is not given is as the pool has
             it, except that an ``ssl_context`` of the pool does not count then.
         :param proxy: the proxy to go through, instead of the pool's.
-        :raises LocalProtocolError: if the URL is no such, HTTP does not allow such a
-            request, or the pool is closed.
+        :param pins: the keys that the server may have, instead of the pool's.
+        :param server_hostname: as for :class:`~hyper.HTTP20Connection`.
+        :raises LocalProtocolError: if the URL is no such, the arguments contradict each
+            other, HTTP does not allow such a request, or the pool is closed.
         :raises TypeError: if an argument is of the wrong type.
         :raises ValueError: if ``ssl_context`` comes with ``verify`` or ``cert``.
         :raises OSError: if a file that ``verify`` or ``cert`` names cannot be read.
@@ -323,18 +350,32 @@ class ConnectionPool:
             server can have acted on the request.
         """
         origin, target = split_url(url)
-        tls = self._choose_tls(ssl_context, verify, cert) if origin.secure else None
+        through = self._proxy if proxy is None else _proxy(proxy)
+        tls = None
+        if origin.secure or (through is not None and through.origin.secure):
+            tls = self._choose_tls(ssl_context, verify, cert)
+        wanted = self._pins if pins is None else parse_pins(pins)
+        identity = _Identity(origin, tls, through, server_hostname, wanted)
+        if identity not in self._hosts:
+            # What is wrong with it is to be said here and not to who opens the next.
+            self._new_connection(identity)
         limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
         deadlines = limits.start()
-        through = self._proxy if proxy is None else _proxy(proxy)
-        place = self._enter(_Identity(origin, tls, through), deadlines)
+        place = self._enter(identity, deadlines)
         conn = place.conn
         stream_id = 0
         try:
             if self._closed:
                 raise _closed_here(retry_safe=True)
             stream_id = conn.request(
-                method, target, body, headers, data=data, timeout=deadlines
+                method,
+                target,
+                body,
+                headers,
+                data=data,
+                timeout=deadlines,
+                progress=progress,
+                priority=priority,
             )
             response = conn.get_response(stream_id)
             if self._closed:
@@ -350,6 +391,21 @@ class ConnectionPool:
         place.host.http11 = response.version is HTTPVersion.http11
         response.occupy(place)
         return response
+
+    def clear(self) -> None:
+        """Close the connections that are idle, and each other one when it becomes so.
+
+        Requests that come later use new ones: for a program that waits for long now, or
+        whose network has changed. What is under way is not disturbed.
+        """
+        with self._mutex:
+            self._settle()
+            members = [one for host in self._hosts.values() for one in host.members]
+            for member in members:
+                member.retired = True
+                if not member.active:
+                    self._discard(member)
+        self._close_doomed()
 
     def close(self) -> None:
         """Close all connections; the pool takes no more requests. Idempotent.
@@ -482,7 +538,7 @@ class ConnectionPool:
         member.idle_since = since
         if self._closed:
             self._doomed.append(member.conn)
-        elif member.conn.is_connected:
+        elif member.conn.is_connected and not member.retired:
             self._idle[member] = None
         else:
             self._discard(member)
@@ -516,7 +572,7 @@ class ConnectionPool:
         host = self._hosts.get(identity)
         if host is None:
             # Without TLS nothing else is spoken, as a rule.
-            host = _Host(identity, identity.tls is None and self._h2c == "off")
+            host = _Host(identity, not identity.origin.secure and self._h2c == "off")
         shared = not host.http11
         member = self._choose(host, shared) or self._add(host)
         if member is None:
@@ -527,13 +583,14 @@ class ConnectionPool:
 
     def _choose(self, host: _Host, shared: bool) -> _Member | None:
         """Return the best of a host's connections for one more request."""
+        members = [member for member in host.members if not member.retired]
         if not shared:
-            idle = [member for member in host.members if not member.active]
+            idle = [member for member in members if not member.active]
             return max(idle, key=lambda member: member.idle_since, default=None)
-        for member in host.members:
+        for member in members:
             if member.conn.version is HTTPVersion.http20:
                 return member
-        return host.members[0] if host.members else None
+        return members[0] if members else None
 
     def _add(self, host: _Host) -> _Member | None:
         """Open a connection, closing an idle one if there are too many."""
@@ -563,6 +620,11 @@ class ConnectionPool:
             keepalive=self._keepalive,
             h2c=self._h2c,
             proxy=identity.proxy,
+            source_address=self._source_address,
+            server_hostname=identity.server_hostname,
+            pins=identity.pins or None,
+            uds=self._uds,
+            socket_options=self._socket_options,
         )
 
     def _close_doomed(self) -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import gc
 import json
+import socket
 import ssl
 import subprocess
 import sys
@@ -12,7 +13,10 @@ import weakref
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import PingFrame
+from peer import wire
 from test_exchange import unused_port
+from test_pinning import OTHER as OTHER_PIN
+from test_pinning import pin_of_server
 from text_peer import TextPeer
 from threads import (
     PATIENCE,
@@ -671,6 +675,8 @@ def test_a_certificate_for_two_names_does_not_make_them_one_server(peer, make_po
 def test_everything_about_tls_keeps_connections_apart(make_pool, ca, monkeypatch):
     with http2bin.serve() as service:
         monkeypatch.setenv("SSL_CERT_FILE", service.ca_file)
+        pin = pin_of_server(service.port)
+        before = service.connections
         certificate = (str(ca.cert_file), str(ca.key_file))
         pool = make_pool()
         choices = [
@@ -681,13 +687,30 @@ def test_everything_about_tls_keeps_connections_apart(make_pool, ca, monkeypatch
             {"verify": False, "cert": certificate},
             {"ssl_context": init_context(service.ca_file)},
             {"ssl_context": init_context(service.ca_file)},
+            {"pins": pin},
+            {"pins": [pin, OTHER_PIN]},
+            {"server_hostname": "127.0.0.1"},
         ]
         for _ in range(2):
             for choice in choices:
                 response = pool.request("GET", f"{service.url}/get", **choice)
                 assert response.read()
-        assert service.connections == len(choices)
+        assert service.connections == before + len(choices)
         assert pool.connections == len(choices)
+
+
+def test_a_pool_may_have_pins_for_all_its_requests(make_pool):
+    with http2bin.serve() as service:
+        pool = make_pool(verify=service.ca_file, pins=pin_of_server(service.port))
+        address = f"{service.url}/get"
+        assert pool.request("GET", address).read()
+        with pytest.raises(TLSError, match="not one of the pins"):
+            pool.request("GET", address, pins=OTHER_PIN)
+        assert pool.connections == 1
+        with pytest.raises(LocalProtocolError, match="pins are for TLS"):
+            pool.request("GET", "http://a.test/")
+    with pytest.raises(LocalProtocolError, match="is no pin"):
+        make_pool(pins="a pin")
 
 
 def test_what_a_request_says_about_tls_comes_before_what_the_pool_says(make_pool):
@@ -830,6 +853,18 @@ def test_a_server_that_is_not_there_leaves_nothing_behind(make_pool):
         assert pool.connections == 0
 
 
+def test_who_asks_for_what_cannot_be_is_told_and_nobody_else(
+    text_peer, make_pool, tmp_path
+):
+    pool = make_pool(max_connections_per_host=1, uds=str(tmp_path / "nobody"))
+    for _ in range(2):
+        with pytest.raises(LocalProtocolError, match="exclude each other"):
+            pool.request("GET", url(text_peer), proxy="http://a.test")
+    with pytest.raises(ConnectError, match="No such file"):
+        pool.request("GET", url(text_peer))
+    assert pool.connections == pool.waiting == 0
+
+
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_connect_that_takes_too_long_is_a_connect_timeout(
     make_pool, full_listener, scheme
@@ -852,7 +887,98 @@ def test_threads_that_share_a_dial_that_fails_all_hear_of_it(text_peer, make_poo
     assert pool.connections == 0
 
 
+# What a request may say, and ways to a server.
+
+
+def test_a_request_may_be_watched_and_be_urgent(peer, make_pool):
+    pool = make_pool(h2c="prior-knowledge")
+    seen = []
+    asking = background(
+        pool.request,
+        "POST",
+        url(peer),
+        b"body",
+        progress=lambda sent, of: seen.append((sent, of)),
+        priority=1,
+    )
+    peer.greet()
+    assert peer.want_headers(1)[b"priority"] == b"u=1"
+    assert peer.want_body(1) == b"body"
+    peer.respond(1)
+    assert asking.result().status == 200
+    assert seen == [(4, 4)]
+
+
+def test_a_pool_connects_from_where_and_as_it_is_told(text_peer, make_pool):
+    option = (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    pool = make_pool(source_address=("127.0.0.2", 0), socket_options=[option])
+    sock = exchange(pool, text_peer)
+    assert sock.getpeername()[0] == "127.0.0.2"
+    with pytest.raises(ConnectError, match="cannot connect"):
+        make_pool(socket_options=[(socket.SOL_SOCKET, -1, 1)]).request(
+            "GET", url(text_peer)
+        )
+
+
+@pytest.mark.scenario(214)
+def test_a_pool_may_lead_to_a_unix_socket(tmp_path, make_pool):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        pool = make_pool(uds=path)
+        asking = background(pool.request, "GET", "http://docker/containers")
+        sock, _ = listener.accept()
+        with sock:
+            assert path_asked_for(sock) == "/containers"
+            sock.sendall(DONE)
+            assert asking.result().read() == b"done"
+
+
 # The end.
+
+
+def test_clearing_closes_what_is_idle_and_lets_the_rest_finish(text_peer, make_pool):
+    pool = make_pool(max_connections_per_host=2)
+    busy, held = hold(pool, text_peer)
+    idle = exchange(pool, text_peer)
+    pool.clear()
+    assert is_closed(idle)
+    assert pool.connections == 1
+    new = exchange(pool, text_peer)
+    busy.sendall(b"ne")
+    assert held.read() == b"done"
+    again(pool, text_peer, new)
+    assert is_closed(busy)
+    assert pool.connections == 1
+
+
+def test_after_clearing_http2_requests_use_a_new_connection(peer, make_pool):
+    peer.ignore = (*peer.ignore, PingFrame)
+    pool = make_pool(h2c="prior-knowledge")
+    asking = ask(pool, peer)
+    peer.greet()
+    old = peer.sock
+    peer.want_headers(1)
+    peer.send_headers(1)
+    response = asking.result()
+    pool.clear()
+    asking = ask(pool, peer)
+    peer.greet()
+    peer.want_headers(1)
+    peer.respond(1, b"new")
+    assert asking.result().read() == b"new"
+    old.sendall(wire(peer.data(1, b"old", end=True)))
+    assert response.read() == b"old"
+    assert pool.connections == 1
+
+
+def test_a_pool_that_has_nothing_can_be_cleared(make_pool):
+    pool = make_pool()
+    pool.clear()
+    pool.close()
+    pool.clear()
+    assert pool.connections == 0
 
 
 def test_a_closed_pool_takes_no_requests(text_peer, make_pool):
@@ -1078,6 +1204,24 @@ def test_connections_through_different_proxies_are_kept_apart(text_peer):
                 proxy.send_bytes(DONE)
                 assert asking.result().read() == b"done"
         assert pool.connections == 3
+
+
+@pytest.mark.scenario(255)
+def test_tls_with_a_proxy_is_as_the_pool_says_whatever_the_server_speaks(
+    text_peer, make_pool, ca
+):
+    speak_tls(text_peer, ca)
+    proxy = f"https://localhost:{text_peer.port}"
+    pool = make_pool(verify=ca.ca_file, proxy=proxy)
+    asking = background(pool.request, "GET", "http://a.test/")
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"GET http://a.test/ HTTP/1.1"
+    text_peer.send_bytes(DONE)
+    assert asking.result().read() == b"done"
+    asking = background(pool.request, "GET", "http://a.test/", verify=True)
+    with pytest.raises(ssl.SSLError):
+        text_peer.accept()
+    assert isinstance(asking.error(), TLSError)
 
 
 def test_a_pool_may_have_a_proxy_for_all_its_requests(text_peer):

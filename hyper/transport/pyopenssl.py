@@ -71,16 +71,14 @@ class PyOpenSSLFilter:
     def names(self) -> frozenset[str]:
         """The DNS names in the server's certificate, wildcards as they stand there.
 
-        None of a certificate that was not verified.
+        None before the handshake is done, nor of a certificate that is not verified.
         """
+        if not self.established or not self._verifies:
+            return frozenset()
         certificate = self._tls.get_peer_certificate()
-        if certificate is None or not self._verifies:
-            return frozenset()
+        assert certificate is not None  # Its names have been checked.
         extensions = certificate.to_cryptography().extensions
-        try:
-            found = extensions.get_extension_for_class(x509.SubjectAlternativeName)
-        except x509.ExtensionNotFound:
-            return frozenset()
+        found = extensions.get_extension_for_class(x509.SubjectAlternativeName)
         names = found.value.get_values_for_type(x509.DNSName)
         return frozenset(name.lower() for name in names)
 
