@@ -132,10 +132,12 @@ class Exchanger(Generic[R]):
         timeout: TimeoutLike,
         route: dial.Route = dial.STRAIGHT,
     ) -> None:
-        # Constant.
-        self._route = route
+        # Changed by set_tunnel(), before anything is connected.
         self._origin = origin
+        self._route = route
         self._authority = authority(origin)
+        # Constant.
+        self._given = origin, route
         self._tls = tls  # of the next dial
         self._limits = Limits.of(timeout)
         self._dialing = Mutex()
@@ -164,12 +166,12 @@ class Exchanger(Generic[R]):
 
     @property
     def host(self) -> str:
-        """The host that is connected to."""
+        """The host that is talked to; after ``set_tunnel`` that at the tunnel's end."""
         return self._origin.host
 
     @property
     def port(self) -> int:
-        """The port that is connected to."""
+        """The port of ``host``."""
         return self._origin.port
 
     @property

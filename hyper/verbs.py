@@ -14,7 +14,13 @@ from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
 from .common.protocol import CANCEL
 from .common.request import Request
-from .common.target import Origin, connect_target, request_target
+from .common.target import (
+    Origin,
+    authority,
+    connect_target,
+    parse_host,
+    request_target,
+)
 from .common.validation import (
     Headers,
     RequestFields,
@@ -83,6 +89,32 @@ class Connection(Exchanger[R]):
         super().__init__(origin, tls, timeout, route)
         # Each thread's own: the request it puts together, and the last one it did.
         self._own = _Own()
+
+    def set_tunnel(
+        self, host: str, port: int | None = None, headers: Headers | None = None
+    ) -> None:
+        """Talk to ``host``, through a tunnel that the connection's own host opens.
+
+        As in http.client: the host that the connection was made for is an HTTP proxy,
+        which is spoken to without TLS and asked by CONNECT. TLS, if it is to be spoken,
+        begins in the tunnel, and ``host`` is whose certificate has to be shown there.
+
+        :param host: as for the constructor.
+        :param port: None for the one in ``host``, else 443 with TLS and 80 without.
+        :param headers: fields for the proxy alone, such as Proxy-Authorization.
+        :raises LocalProtocolError: if the connection is made, or being made, and not
+            closed again; if it has a proxy; if ``host`` names no server; or if
+            ``headers`` are not fit to be sent.
+        """
+        own, route = self._given
+        origin = parse_host(host, port, own.secure)
+        through = route.through(own, headers)
+        with self._mutex:
+            if self._call is not None or self._exchanges or self.is_connected:
+                raise LocalProtocolError("it is too late for a tunnel: close() first")
+            self._closings += 1  # What was begun before is not sent there.
+            self._origin, self._route = origin, through
+            self._authority = authority(origin)
 
     def connect(self, *, timeout: TimeoutLike | Deadlines | Unset = UNSET) -> None:
         """Connect, if there is no usable connection. Requests do so by themselves.
@@ -447,13 +479,13 @@ class Connection(Exchanger[R]):
             raise LocalProtocolError("a CONNECT has no content: send() comes later")
         scheme = self._origin.scheme.encode("ascii")
         if protocol is None:
-            authority, target = connect_target(url), b""
+            where, target = connect_target(url), b""
         else:
-            authority, target = given.host or self._authority, request_target(url)
+            where, target = given.host or self._authority, request_target(url)
         return Request(
             b"CONNECT",
             scheme,
-            authority,
+            where,
             target,
             given.rest,
             None,

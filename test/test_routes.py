@@ -272,6 +272,136 @@ def test_a_way_that_is_none_is_refused_at_once(of, options):
         of("a.test", **options)
 
 
+# set_tunnel, as http.client has it: the connection's own host is the proxy.
+
+
+@every_connection
+@pytest.mark.scenario(251, 256)
+def test_a_tunnel_leads_through_the_connections_own_host(text_peer, of):
+    conn = text_peer.client(of, secure=True)
+    conn.set_tunnel("a.test", 8443, {"Proxy-Authorization": "Basic secret"})
+    assert (conn.host, conn.port) == ("a.test", 8443)
+    connecting = background(conn.connect)
+    text_peer.accept()
+    assert text_peer.want_head() == [
+        b"CONNECT a.test:8443 HTTP/1.1",
+        b"Host: a.test:8443",
+        b"Proxy-Authorization: Basic secret",
+    ]
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+    hello = text_peer.want_bytes(100)
+    assert hello[:1] == b"\x16", "TLS begins"
+    conn.close()
+    connecting.error()
+
+
+def test_requests_in_a_tunnel_are_for_the_server_at_its_end(text_peer):
+    conn = text_peer.connection()
+    conn.set_tunnel("a.test:8080")
+    asking = background(conn.request, "GET", "/path")
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"CONNECT a.test:8080 HTTP/1.1"
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+    assert text_peer.want_head() == [b"GET /path HTTP/1.1", b"Host: a.test:8080"]
+    text_peer.respond()
+    assert conn.get_response(asking.result()).status == 200
+
+
+@pytest.mark.parametrize(
+    ("secure", "host", "where"),
+    [
+        (False, "a.test", b"a.test:80"),
+        (True, "a.test", b"a.test:443"),
+        (True, "[::1]:8443", b"[::1]:8443"),
+        (True, "https://a.test", b"a.test:443"),
+    ],
+)
+def test_where_a_tunnel_leads_to_is_read_as_every_host(text_peer, secure, host, where):
+    conn = text_peer.connection(secure=secure)
+    conn.set_tunnel(host)
+    connecting = background(conn.connect)
+    text_peer.accept()
+    assert text_peer.want_head() == [
+        b"CONNECT " + where + b" HTTP/1.1",
+        b"Host: " + where,
+    ]
+    conn.close()
+    connecting.error()
+
+
+@every_connection
+@pytest.mark.scenario(196)
+def test_a_tunnel_that_cannot_be_asked_for_is_refused_at_once(text_peer, of):
+    conn = text_peer.client(of)
+    for arguments in [
+        ("a.test\r\nX: y",),
+        ("a test",),
+        ("",),
+        ("a.test:80", 81),
+        ("https://a.test",),
+        ("a.test", 70000),
+        ("a.test", 80, {"X-Evil": "a\r\nX: y"}),
+        ("a.test", 80, {"X\nEvil": "a"}),
+        ("a.test", 80, {"Host": "b.test"}),
+    ]:
+        with pytest.raises(LocalProtocolError):
+            conn.set_tunnel(*arguments)
+    assert conn.host == "127.0.0.1", "nothing has changed"
+    assert not text_peer.has_caller
+
+
+def test_a_tunnel_comes_before_the_connection(text_peer):
+    conn = text_peer.connection()
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    stream_id = asking.result()
+    with pytest.raises(LocalProtocolError, match="too late"):
+        conn.set_tunnel("a.test")
+    text_peer.respond(fields=b"Connection: close\r\n")
+    assert conn.get_response(stream_id).read() == b""
+    conn.set_tunnel("a.test")
+    connecting = background(conn.connect)
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"CONNECT a.test:80 HTTP/1.1"
+    with pytest.raises(LocalProtocolError, match="too late"):
+        conn.set_tunnel("b.test")
+    conn.close()
+    connecting.error()
+
+
+def test_after_closing_a_tunnel_may_lead_elsewhere(text_peer):
+    conn = text_peer.connection()
+    for host in ("a.test", "b.test"):
+        conn.set_tunnel("never.test")
+        conn.set_tunnel(host)
+        connecting = background(conn.connect)
+        text_peer.accept()
+        assert text_peer.want_head()[0] == f"CONNECT {host}:80 HTTP/1.1".encode()
+        text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+        connecting.result()
+        conn.close()
+
+
+def test_a_tunnel_begins_where_a_socket_leads(text_peer):
+    ours = socket.create_connection(("127.0.0.1", text_peer.port))
+    text_peer.accept()
+    conn = HTTP11Connection("proxy.test", sock=ours, timeout=10)
+    conn.set_tunnel("a.test")
+    connecting = background(conn.connect)
+    assert text_peer.want_head()[0] == b"CONNECT a.test:80 HTTP/1.1"
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+    connecting.result()
+    conn.close()
+
+
+@every_connection
+def test_one_proxy_is_enough(of):
+    conn = of("a.test", proxy="proxy.test")
+    with pytest.raises(LocalProtocolError, match="has a proxy"):
+        conn.set_tunnel("b.test")
+
+
 # Other ways.
 
 

@@ -40,7 +40,7 @@ from ..common.target import Origin
 from ..common.validation import Headers
 from .bufsocket import BufferedSocket
 from .deadline import Deadline, new_lock
-from .proxy import Handshake, Proxy, Socks, Tunnel
+from .proxy import Handshake, Proxy, Socks, Tunnel, proxy_fields
 from .tls import HTTP11, Context, TLSLayer, default_context, tls_filter
 
 #: How soon a dial that another thread ends notices, in seconds.
@@ -154,6 +154,17 @@ class Route:
             source_address,
             tuple(socket_options),
         )
+
+    def through(self, proxy: Origin, headers: Headers | None) -> Route:
+        """Return the way on through what this one leads to, an HTTP proxy.
+
+        :param headers: fields for the proxy.
+        :raises LocalProtocolError: if they are not fit to be sent, or there is a proxy.
+        """
+        if self.proxy is not None:
+            raise LocalProtocolError("the connection has a proxy already")
+        given = tuple(proxy_fields(headers))
+        return replace(self, proxy=Proxy("http", proxy.host, proxy.port, headers=given))
 
     def forwarded(self, tls: TLSLayer | None) -> Fields | None:
         """Return the fields that requests to a proxy have; None: there is a tunnel."""

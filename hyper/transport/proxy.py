@@ -146,7 +146,7 @@ class Proxy:
             origin.port,
             username,
             password,
-            tuple(_proxy_fields(headers)),
+            tuple(proxy_fields(headers)),
         )
         proxy._check()
         return proxy
@@ -184,7 +184,7 @@ class Proxy:
 
         :raises LocalProtocolError: if ``headers`` are not fit to be sent.
         """
-        given = [*self.headers, *_proxy_fields(headers)]
+        given = [*self.headers, *proxy_fields(headers)]
         if self.has_credentials and not any(
             name.lower() == b"proxy-authorization" for name, _ in given
         ):
@@ -213,7 +213,11 @@ class Proxy:
             )
 
 
-def _proxy_fields(headers: Headers | None) -> Fields:
+def proxy_fields(headers: Headers | None) -> Fields:
+    """Return fields for a proxy, checked.
+
+    :raises LocalProtocolError: if they are not fit to be sent.
+    """
     checked = fields(headers)
     for name, _ in checked:
         if name.lower() in _NOT_FOR_PROXIES:
