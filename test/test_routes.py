@@ -15,6 +15,7 @@ from threads import background
 
 from hyper import (
     ConnectError,
+    ConnectionLost,
     ConnectTimeout,
     HTTP11Connection,
     HTTP20Connection,
@@ -368,6 +369,22 @@ def test_a_tunnel_comes_before_the_connection(text_peer):
         conn.set_tunnel("b.test")
     conn.close()
     connecting.error()
+
+
+def test_what_was_asked_of_one_server_is_not_asked_of_another(text_peer):
+    conn = text_peer.connection()
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    stream_id = asking.result()
+    text_peer.hang_up()
+    assert conn.stats.streams == 1, "a call that looks at the connection"
+    assert not conn.is_connected
+    with pytest.raises(LocalProtocolError, match="too late"):
+        conn.set_tunnel("a.test")
+    with pytest.raises(ConnectionLost):
+        conn.get_response(stream_id)
+    conn.set_tunnel("a.test")
 
 
 def test_after_closing_a_tunnel_may_lead_elsewhere(text_peer):
