@@ -358,7 +358,7 @@ class Exchanger(Generic[R]):
             exchange.meter = Meter(exchange.request.body_length)
             doing = f"sending the request on stream {stream.stream_id}"
             try:
-                wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+                wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED)
             except HyperError as error:
                 if isinstance(error, Timeout):
                     protocol.reset(stream, error, CANCEL)

@@ -172,6 +172,13 @@ class Line:
             deadline = Timeout(write=seconds).start().write()
             self.wire.wait_drained(deadline, "sending", at_most)
 
+    def send_soon(self, data, at_most=MUCH):
+        """Queue bytes, which others may send."""
+        with self.wire:
+            self.protocol.to_send += data
+            deadline = Timeout(write=3 * PATIENCE).start().write()
+            self.wire.send_soon(deadline, "sending", at_most)
+
     @property
     def blocked(self):
         return self.wire.polling + self.wire.waiting
@@ -561,7 +568,45 @@ class TestBackPressure:
         assert len(asked) < 20
 
 
+class Counting(socket.socket):
+    """Counts the system calls that send."""
+
+    sends = 0
+
+    def send(self, data, *flags):
+        self.sends += 1
+        return super().send(data, *flags)
+
+
+def counting_pair():
+    ours, theirs = socket.socketpair()
+    return Counting(fileno=ours.detach()), theirs
+
+
 class TestSending:
+    def test_threads_that_queue_for_the_lock_send_together(self, connect):
+        line = connect(pair=counting_pair)
+        with line.wire:
+            calls = [background(line.send_soon, b"word") for _ in range(5)]
+            wait_for(lambda: line.wire.queuing == 5)
+            before = line.sock.sends
+        for call in calls:
+            call.result()
+        assert line.peer_takes(20) == b"word" * 5
+        assert line.sock.sends == before + 1
+
+    def test_nobody_leaves_bytes_to_others_while_too_many_are_left(self, connect):
+        line = connect()
+        line.send(bytes(MUCH))
+        with line.wire:
+            assert line.wire.unsent
+            calls = [background(line.send_soon, b"word", 0) for _ in range(2)]
+            wait_for(lambda: line.wire.queuing == 2)
+        wait_for(lambda: line.blocked == 2)
+        assert line.peer_takes(MUCH + 8).endswith(b"\0wordword")
+        for call in calls:
+            call.result()
+
     @pytest.mark.scenario(218)
     @pytest.mark.parametrize("pair", [socket.socketpair, tcp_pair])
     def test_two_peers_that_flood_each_other_both_finish(self, pair):

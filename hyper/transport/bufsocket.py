@@ -21,6 +21,10 @@ The rules that make it right:
   or be done by a call in a third, so each poll listens to a :class:`_Bell` as well.
 * A call that finds nobody reading reads once on entry, so that RST_STREAM, GOAWAY and
   the end of the stream are seen before the next write.
+* Writes combine. Who leaves while others queue for the lock leaves the bytes too, and
+  the last of them sends for all: one TLS record and one system call carry the requests
+  of many threads. Nobody leaves bytes behind where nobody queues, and nobody blocks
+  without having sent them.
 
 TLS is a filter between descriptor and Protocol, see :mod:`hyper.transport.tls`. Two
 threads inside one OpenSSL object crash the interpreter; under the one lock they cannot
@@ -185,15 +189,11 @@ class BufferedSocket:
 
     def __enter__(self) -> BufferedSocket:
         if not self._lock.acquire(blocking=False):
-            self._contenders.append(None)
-            try:
-                self._lock.acquire()
-            finally:
-                self._contenders.pop()
+            self._queue_for_the_lock()
         self._owner = threading.get_ident()
         try:
             if not self._readers:
-                self._pump()
+                self._take_in()
         except BaseException:
             self._give_up_the_lock()
             raise
@@ -210,13 +210,26 @@ class BufferedSocket:
             harmless = self._harmless.pop(threading.get_ident(), None)
         try:
             if error is None or isinstance(error, Exception) or error is harmless:
-                self._send()
+                if self._contenders and not self._closed:
+                    self._wake()  # The last of those who queue sends for all.
+                else:
+                    self._send()
                 self._promote()
             else:
                 # A signal handler raised it, perhaps in the middle of a verb.
                 self._abandon(error)
         finally:
             self._give_up_the_lock()
+
+    def _queue_for_the_lock(self) -> None:
+        self._contenders.append(None)
+        try:
+            self._lock.acquire()
+        except BaseException:  # A signal handler raised it.
+            self._contenders.pop()
+            self.attend()  # Somebody may have left bytes for this thread to send.
+            raise
+        self._contenders.pop()
 
     def attend(self) -> None:
         """Let the Protocol do what it was left to do, without waiting for the lock.
@@ -276,6 +289,11 @@ class BufferedSocket:
     def waiting(self) -> int:
         """How many threads sleep until they are woken: followers. Needs no lock."""
         return sum(map(len, list(self._waiters.values())))
+
+    @property
+    def queuing(self) -> int:
+        """How many threads queue for the lock. Needs no lock."""
+        return len(self._contenders)
 
     @property
     def queued_bytes(self) -> int:
@@ -347,6 +365,11 @@ class BufferedSocket:
             )
         finally:
             self._marks.remove(mark)
+
+    def send_soon(self, deadline: Deadline, doing: str, at_most: int) -> None:
+        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock."""
+        if not self._contenders or len(self._outgoing) > at_most:
+            self.wait_drained(deadline, doing, at_most)
 
     def keep_alive(self, keepalive: Keepalive | None) -> None:
         """Ask the peer for signs of life while somebody waits, and before reuse."""
@@ -533,7 +556,8 @@ class BufferedSocket:
                 self._close_descriptors()
         if interruption is not None:
             raise interruption
-        self._pump()
+        self._take_in()
+        self._send()
 
     def _take_post(self, reading: bool, writing: bool) -> _Post:
         if not writing:
@@ -634,14 +658,14 @@ class BufferedSocket:
 
     # Moving bytes.
 
-    def _pump(self) -> None:
-        """Take in what has arrived and send what is queued, without blocking."""
+    def _take_in(self) -> None:
+        """Take in what has arrived, without blocking, and wake who waits for it."""
         try:
             self._receive()
+            self._wake()
         except BaseException as error:
             self._abandon(error)
             raise
-        self._send()
 
     def _receive(self) -> None:
         room = PUMP_SIZE
