@@ -77,7 +77,8 @@ class Exchange:
     deadlines: Deadlines
     #: How often the user had closed the connection when the request began.
     closings: int
-    #: The id that the user knows it by; 0 until it is sent. A retry keeps it.
+    #: The id that the user knows it by; 0 for the one that it is sent with. It may have
+    #: another on the wire: if ids above it were used before, and when it is retried.
     stream_id: int = 0
     retried: bool = False
     #: Told (bytes sent, bytes in all or None) after each piece of the body.
@@ -149,7 +150,8 @@ class Exchanger(Generic[R]):
         self._closed: dict[int, Exchange] = {}  # those of a connection that was closed
         self._unfinished: dict[int, Exchange] = {}  # more of the request is to be sent
         self._call: dial.Call | None = None  # the dial that is under way
-        self._next_stream_id = 1
+        self._next_stream_id = 1  # of the next line
+        self._unreserved = 0  # the first id that was not promised to any request
         self._closings = 0
         self._round_trip: float | None = None
 
@@ -214,6 +216,9 @@ class Exchanger(Generic[R]):
         Every call of another thread that waits is woken and raises ConnectionLost.
         Responses that have come completely can still be read.
         """
+        self._close(NO_ERROR)
+
+    def _close(self, code: int) -> None:
         with self._mutex:
             self._closings += 1
             lines = list(self._lines)
@@ -227,7 +232,7 @@ class Exchanger(Generic[R]):
             call.hang_up(error)
         for line in lines:
             with line.socket as wire:
-                line.protocol.close()
+                line.protocol.close(code)
                 wire.close(error)
 
     # What the versions of HTTP differ in.
@@ -261,6 +266,13 @@ class Exchanger(Generic[R]):
         raise NotImplementedError
 
     # Sending.
+
+    def _reserve_stream_id(self) -> int:
+        """Return an id for a request that is to be sent later."""
+        with self._mutex:
+            stream_id = max(self._unreserved, self._next_stream_id)
+            self._unreserved = stream_id + 2  # odd, as HTTP/2 needs them
+            return stream_id
 
     def _deadlines(self, timeout: TimeoutLike | Deadlines | Unset) -> Deadlines:
         if isinstance(timeout, Deadlines):
@@ -334,6 +346,8 @@ class Exchanger(Generic[R]):
                     raise _closed_here()
                 self._line = line
                 self._lines.add(line)
+                if protocol.next_stream_id < first_stream_id:
+                    self._unreserved = 0  # The ids start over.
         except BaseException as error:
             with wire:
                 wire.close(error if isinstance(error, HyperError) else _closed_here())
@@ -352,6 +366,11 @@ class Exchanger(Generic[R]):
             with self._mutex:
                 if self._line is not line:
                     return False
+                own = exchange.stream_id >= protocol.next_stream_id
+                protocol.skip_to(exchange.stream_id if own else self._unreserved)
+                self._next_stream_id = protocol.next_stream_id
+                if not protocol.accepting:
+                    return False  # There are no more ids.
                 stream = protocol.open(exchange.request, end_stream)
                 self._next_stream_id = protocol.next_stream_id
             exchange.sent(line, stream, queued_before)

@@ -58,6 +58,7 @@ _WITH_CONTENT = frozenset((b"POST", b"PUT", b"PATCH"))
 class Draft:
     """A request that is being put together, by ``putrequest`` and ``putheader``."""
 
+    stream_id: int
     method: str | bytes
     url: str | bytes
     timeout: TimeoutLike | Unset
@@ -69,8 +70,11 @@ class Draft:
 class _Own(PerThread):
     """What a thread that uses ``putrequest`` has for itself."""
 
-    draft: Draft | None = None
-    stream_id: int | None = None
+    def __init__(self) -> None:
+        #: The requests that it puts together, by their ids, the latest last.
+        self.drafts: dict[int, Draft] = {}
+        #: The last one whose headers it sent.
+        self.stream_id: int | None = None
 
 
 class Connection(Exchanger[R]):
@@ -87,7 +91,6 @@ class Connection(Exchanger[R]):
         route: dial.Route = dial.STRAIGHT,
     ) -> None:
         super().__init__(origin, tls, timeout, route)
-        # Each thread's own: the request it puts together, and the last one it did.
         self._own = _Own()
 
     def set_tunnel(
@@ -272,17 +275,25 @@ class Connection(Exchanger[R]):
         timeout: TimeoutLike | Unset = UNSET,
         priority: Priority = None,
         protocol: str | bytes | None = None,
-    ) -> None:
+    ) -> int:
         """Begin to put a request together. Nothing is sent before :meth:`endheaders`.
 
-        Each thread has one request of its own in the making, and ids are given when
-        headers are sent, so that they grow in the order of the wire.
+        A request is put together in one thread. One that does so with several at a time
+        gives ``stream_id`` to the calls that follow.
 
         :param skip_host: accepted for http.client's sake, as the next is; nothing is
             added that could be skipped, and HTTP/2 cannot do without an authority.
         :param timeout: as for :meth:`request`, as are the next two.
+        :returns: the id that :meth:`request` would have returned.
         """
-        self._own.draft = Draft(method, selector, timeout, priority, protocol)
+        stream_id = self._reserve_stream_id()
+        drafts = self._own.drafts
+        drafts[stream_id] = Draft(
+            stream_id, method, selector, timeout, priority, protocol
+        )
+        if len(drafts) > UNFINISHED_KEPT:
+            del drafts[next(iter(drafts))]
+        return stream_id
 
     def putheader(
         self,
@@ -294,11 +305,11 @@ class Connection(Exchanger[R]):
         """Add a field to this thread's request.
 
         :param argument: the value; several are joined with commas.
-        :param stream_id: ignored: a request has no id before its headers are sent.
+        :param stream_id: which request; None for the one begun last.
         :param replace: whether to drop the fields of this name that were put before.
         :raises LocalProtocolError: without :meth:`putrequest`, or as ``request`` does.
         """
-        draft = self._draft()
+        draft = self._draft(stream_id)
         ((name, _),) = fields([(header, b"")])
         values = [value for _, value in fields((name, one) for one in argument)]
         if replace:
@@ -317,11 +328,11 @@ class Connection(Exchanger[R]):
 
         :param message_body: the beginning of the body, or all of it.
         :param final: whether the request ends with it. If not, :meth:`send` goes on.
-        :param stream_id: ignored, as in :meth:`putheader`.
+        :param stream_id: as for :meth:`putheader`.
         :raises HyperError: as :meth:`request` does.
         """
-        draft = self._draft()
-        self._own.draft = None
+        draft = self._draft(stream_id)
+        del self._own.drafts[draft.stream_id]
         body = Body.of(message_body)
         request = self._prepare(
             draft.method,
@@ -336,11 +347,11 @@ class Connection(Exchanger[R]):
             body if final else Body(None, False, body),
             self._deadlines(draft.timeout),
             self._closings,
+            stream_id=draft.stream_id,
             final=final,
         )
-        number = self._begin(exchange)
-        self._own.stream_id = number
-        return number
+        self._own.stream_id = self._begin(exchange)
+        return draft.stream_id
 
     def send(
         self, data: BodyLike, final: bool = False, stream_id: int | None = None
@@ -395,10 +406,13 @@ class Connection(Exchanger[R]):
                 if not exchange.stream.unwanted
             }
 
-    def _draft(self) -> Draft:
-        draft = self._own.draft
+    def _draft(self, stream_id: int | None) -> Draft:
+        drafts = self._own.drafts
+        if stream_id is None and drafts:
+            stream_id = next(reversed(drafts))
+        draft = drafts.get(stream_id or 0)
         if draft is None:
-            raise LocalProtocolError("putrequest() comes first")
+            raise LocalProtocolError("putrequest() comes first, in the same thread")
         return draft
 
     def _unfinished_exchange(self, stream_id: int | None) -> Exchange:

@@ -8,6 +8,7 @@ import pickle
 import ssl
 
 import pytest
+from h2.errors import ErrorCodes
 
 from hyper.common import exceptions
 from hyper.common.exceptions import (
@@ -56,7 +57,7 @@ class TestTheTree:
             (ConnectError, OSError),
             (TLSError, ssl.SSLError),
             (ProxyError, ConnectionError),
-            (ConnectionLost, ConnectionError),
+            (ConnectionLost, ConnectionResetError),
             (ConnectionTerminated, ConnectionLost),
             (Timeout, TimeoutError),
             (ConnectTimeout, Timeout),
@@ -64,7 +65,7 @@ class TestTheTree:
             (WriteTimeout, Timeout),
             (PoolTimeout, Timeout),
             (StreamResetError, HyperError),
-            (RequestNotProcessed, HyperError),
+            (RequestNotProcessed, StreamResetError),
             (IncompleteRead, HyperError),
             (DecodingError, HyperError),
         ],
@@ -111,7 +112,9 @@ class TestWhatErrorsCarry:
         assert StreamResetError("reset").by_peer
 
     def test_the_stream_that_was_not_processed(self):
-        assert RequestNotProcessed("refused", 9).stream_id == 9
+        error = RequestNotProcessed("refused", 9)
+        assert (error.stream_id, error.error_code) == (9, ErrorCodes.REFUSED_STREAM)
+        assert error.by_peer
 
     def test_the_part_of_a_body_that_came(self):
         error = IncompleteRead("cut", b"part", 12)

@@ -1,8 +1,7 @@
 """The programs in docs/examples do what they say, against servers of others' making.
 
 gRPC is spoken with Google's grpcio, WebSockets with Node.js and hypercorn. What those
-do not do on demand, a scripted peer does. An example that the documentation of hyper
-0.3 had is here too, as code that was written after it has to work.
+do not do on demand, a scripted peer does.
 """
 
 from __future__ import annotations
@@ -20,8 +19,7 @@ from hyperframe.frame import DataFrame, SettingsFrame
 from threads import background
 
 import hyper
-from hyper import HTTP20Connection, LocalProtocolError, StreamResetError, http2bin
-from hyper.http20.window import BaseFlowControlManager
+from hyper import HTTP20Connection, LocalProtocolError, StreamResetError
 from hyper.tls import init_context
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -375,21 +373,3 @@ def test_the_websocket_program_sends_lines_and_prints_messages(real_server):
     server = real_server("node", "websocket")
     printed = run("websocket", server, server.url(), "/websocket", typed="one\ntwo\n")
     assert printed == "one\ntwo\n"
-
-
-# Documentation of earlier versions.
-
-
-def test_the_window_manager_of_old_documentation_opens_every_window(monkeypatch):
-    class StupidFlowControlManager(BaseFlowControlManager):
-        def increase_window_size(self, frame_size):
-            return frame_size
-
-    size = 20 * 1024 * 1024  # more than the window of the connection
-    with http2bin.serve() as server:
-        monkeypatch.setenv("SSL_CERT_FILE", server.ca_file)
-        with HTTP20Connection(
-            server.url, window_manager=StupidFlowControlManager, timeout=SECONDS
-        ) as conn:
-            conn.request("GET", f"/bytes/{size}")
-            assert len(conn.get_response().read()) == size

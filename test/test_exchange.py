@@ -38,6 +38,8 @@ from hyper import (
     Timeout,
     WriteTimeout,
 )
+from hyper.http20.protocol import H2Protocol
+from hyper.http20.reference import H2Machine
 from hyper.http20.verbs import HTTP2Options
 from hyper.http20.window import FlowControlManager
 
@@ -1033,13 +1035,101 @@ def test_a_request_may_be_sent_while_its_response_is_read(peer):
         conn.send(b"more")
 
 
-def test_ids_are_given_when_headers_are_sent(peer):
+def test_a_request_in_pieces_has_its_id_from_the_beginning(peer):
     conn = peer.connection()
-    conn.putrequest("GET", "/put")
-    assert conn.request("GET", "/sent") == 1
-    assert conn.endheaders(final=True) == 3
+    assert conn.putrequest("GET", "/put") == 1
+    assert conn.request("GET", "/sent") == 3
+    assert conn.endheaders(final=True) == 1
     peer.greet()
-    assert [peer.want_headers()[b":path"] for _ in range(2)] == [b"/sent", b"/put"]
+    assert peer.want_headers(3)[b":path"] == b"/sent"
+    # On the wire ids have to grow.
+    assert peer.want_headers(5)[b":path"] == b"/put"
+    peer.respond(5, b"put")
+    assert conn.get_response(1).read() == b"put"
+    peer.respond(3, b"sent")
+    assert conn.get_response(3).read() == b"sent"
+    assert conn.request("GET", "/") == 7
+
+
+def test_one_thread_may_put_several_requests_together(peer):
+    conn = peer.connection()
+    ids = [conn.putrequest("GET", f"/{n}") for n in range(3)]
+    assert ids == [1, 3, 5]
+    for stream_id in ids:
+        conn.putheader("X-Id", stream_id, stream_id=stream_id)
+    conn.endheaders(final=True, stream_id=3)
+    conn.endheaders(final=True)
+    conn.endheaders(final=True)
+    with pytest.raises(LocalProtocolError, match="putrequest"):
+        conn.endheaders(stream_id=3)
+    peer.greet()
+    for on_the_wire, own in ((3, 3), (5, 5), (7, 1)):
+        fields = peer.want_headers(on_the_wire)
+        assert fields[b"x-id"] == b"%d" % own
+        peer.respond(on_the_wire, fields[b":path"])
+    for number, stream_id in enumerate(ids):
+        assert conn.get_response(stream_id).read() == b"/%d" % number
+
+
+def test_a_request_in_pieces_that_is_never_sent_leaves_its_id_unused(peer):
+    conn, first = start(peer)
+    assert conn.putrequest("GET", "/never") == 3
+    assert conn.request("GET", "/") == 5
+    peer.want_headers(5)
+    finish(peer, conn, first)
+    finish(peer, conn, 5)
+
+
+def test_the_oldest_of_too_many_requests_in_pieces_is_forgotten(peer):
+    conn = peer.connection()
+    first, *others = [conn.putrequest("GET", "/") for _ in range(101)]
+    with pytest.raises(LocalProtocolError, match="putrequest"):
+        conn.endheaders(stream_id=first)
+    assert conn.endheaders(final=True, stream_id=others[0]) == 3
+
+
+def test_requests_in_pieces_of_http11_have_their_ids_from_the_beginning(text_peer):
+    conn = text_peer.connection()
+    assert conn.putrequest("GET", "/put") == 1
+    assert conn.request("GET", "/sent") == 3
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.respond(b"sent")
+    assert conn.get_response(3).read() == b"sent"
+    assert conn.endheaders(final=True) == 1
+    text_peer.want_head()
+    text_peer.respond(b"put")
+    assert conn.get_response(1).read() == b"put"
+
+
+class FewIds(HTTP20Connection):
+    """A connection that runs out of ids at 5."""
+
+    def _make_protocol(self, tls, next_stream_id):
+        return H2Protocol(
+            H2Machine(),
+            next_stream_id=next_stream_id if next_stream_id <= 5 else 1,
+            highest_stream_id=5,
+        )
+
+
+def test_an_id_that_was_promised_is_not_given_away_where_ids_run_out(peer):
+    conn = peer.client(FewIds)
+    for stream_id in (1, 3):
+        assert conn.request("GET", "/") == stream_id
+    peer.greet()
+    for stream_id in (1, 3):
+        peer.want_headers(stream_id)
+        finish(peer, conn, stream_id)
+    assert conn.putrequest("GET", "/promised") == 5
+    assert conn.request("GET", "/") == 1
+    peer.greet()
+    peer.want_headers(1)
+    assert peer.connections == 2
+    assert conn.endheaders(final=True) == 5
+    assert peer.want_headers(5)[b":path"] == b"/promised"
+    finish(peer, conn, 5)
+    finish(peer, conn, 1)
 
 
 def test_each_thread_puts_its_own_request_together(peer):
@@ -1052,8 +1142,8 @@ def test_each_thread_puts_its_own_request_together(peer):
         conn.putrequest("GET", "/other")
         return conn.endheaders(final=True)
 
-    assert background(other).result() == 1
-    assert conn.endheaders(final=True) == 3
+    assert background(other).result() == 3
+    assert conn.endheaders(final=True) == 1
     peer.greet()
     assert [peer.want_headers()[b":path"] for _ in range(2)] == [b"/other", b"/mine"]
 

@@ -29,7 +29,6 @@ from ..common.exceptions import (
     LocalProtocolError,
     ProxyError,
     RemoteProtocolError,
-    RequestNotProcessed,
     StreamResetError,
     Timeout,
     TLSError,
@@ -86,7 +85,6 @@ _STATUSES: tuple[tuple[type[HyperError], int], ...] = (
     (IncompleteRead, INCOMPLETE),
     (DecodingError, BAD_CONTENT_CODING),
     (StreamResetError, HTTP2_STREAM),
-    (RequestNotProcessed, HTTP2_STREAM),
 )
 
 

@@ -15,7 +15,7 @@ class, the second is :attr:`HyperError.retry_safe`.
     ├── ConnectError (OSError)              DNS, TCP, a unix socket
     ├── TLSError (ssl.SSLError)             the handshake, a certificate, ALPN
     ├── ProxyError (ConnectionError)        the proxy said no
-    ├── ConnectionLost (ConnectionError)    EOF, a reset, a dead peer
+    ├── ConnectionLost (ConnectionResetError)  EOF, a reset, a dead peer
     │   └── ConnectionTerminated            the peer's GOAWAY
     ├── Timeout (TimeoutError)
     │   ├── ConnectTimeout
@@ -23,17 +23,21 @@ class, the second is :attr:`HyperError.retry_safe`.
     │   ├── WriteTimeout
     │   └── PoolTimeout
     ├── StreamResetError                    one stream ended by RST_STREAM
-    ├── RequestNotProcessed                 the peer promised that it did nothing
+    │   └── RequestNotProcessed             the peer promised that it did nothing
     ├── IncompleteRead                      the body ended early
     └── DecodingError                       a corrupt or exploding content-coding
 
 A failure of a connection concerns many threads at once. It is stored once and every
 thread raises a :meth:`~HyperError.fresh` copy of it, because an exception object that
 is raised twice grows one traceback out of two.
+
+What hyper 0.7 had here under other names is at the end, so that what was written to
+catch it goes on catching.
 """
 
 from __future__ import annotations
 
+import builtins
 import copy
 import ssl
 from dataclasses import dataclass
@@ -43,6 +47,9 @@ if TYPE_CHECKING:
     from .headers import HTTPHeaderMap
 
 _E = TypeVar("_E", bound="HyperError")
+
+#: RFC 9113 section 7.
+REFUSED_STREAM = 0x7
 
 
 class HyperError(Exception):
@@ -117,7 +124,7 @@ class ProxyResponse:
         return self.body
 
 
-class ProxyError(HyperError, ConnectionError):
+class ProxyError(HyperError, builtins.ConnectionError):
     """The proxy did not connect to the server. Nothing was sent to the server.
 
     :ivar response: what an HTTP proxy answered, a
@@ -132,8 +139,12 @@ class ProxyError(HyperError, ConnectionError):
         self.response = response
 
 
-class ConnectionLost(HyperError, ConnectionError):
-    """The connection ended before the exchange did."""
+class ConnectionLost(HyperError, builtins.ConnectionResetError):
+    """The connection ended before the exchange did.
+
+    It is a :class:`ConnectionResetError` whoever ended it, and however, for those who
+    catch that alone, as ``http.client`` has it too.
+    """
 
 
 class ConnectionTerminated(ConnectionLost):
@@ -204,19 +215,17 @@ class StreamResetError(HyperError):
         self.by_peer = by_peer
 
 
-class RequestNotProcessed(HyperError):
+class RequestNotProcessed(StreamResetError):
     """The peer promised that it did nothing with the request.
 
-    It refused the stream, or its GOAWAY named a lower one (RFC 9113 section 8.7).
-
-    :ivar stream_id: the stream.
+    It refused the stream, or its GOAWAY named a lower one, which means the same (RFC
+    9113 section 8.7). ``error_code`` is that of a refusal in both cases.
     """
 
     retry_safe = True
 
     def __init__(self, message: str, stream_id: int | None = None) -> None:
-        super().__init__(message)
-        self.stream_id = stream_id
+        super().__init__(message, stream_id, REFUSED_STREAM)
 
 
 class IncompleteRead(HyperError):
@@ -236,3 +245,20 @@ class IncompleteRead(HyperError):
 
 class DecodingError(HyperError):
     """The body's content-coding is corrupt, unsupported or expands past its limit."""
+
+
+# The names of hyper 0.7.
+
+ConnectionError = builtins.ConnectionError
+ConnectionResetError = builtins.ConnectionResetError
+SocketError = ConnectionLost
+#: What ``init_context`` raises if there is no such file.
+MissingCertFile = FileNotFoundError
+
+
+class TLSUpgrade(Exception):
+    """Not raised any more: that ALPN has chosen HTTP/2 is not an error."""
+
+
+class HTTPUpgrade(Exception):
+    """Not raised any more: nor is it one that Upgrade has."""

@@ -141,5 +141,11 @@ class WireProtocol(Protocol, Interface):
     def retire(self) -> None:
         """Take no further request, and end with those that are under way."""
 
-    def close(self) -> None:
-        """Say goodbye: queue what ends the connection in order. Idempotent."""
+    def skip_to(self, stream_id: int) -> None:
+        """Let the next request have this id, or one above it."""
+
+    def close(self, code: int) -> None:
+        """Say goodbye: queue what ends the connection in order. Idempotent.
+
+        The peer is told ``code`` where that can be told.
+        """

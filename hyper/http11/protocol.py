@@ -66,7 +66,14 @@ from ..common.grammar import (
     shown,
     tokens,
 )
-from ..common.protocol import CANCEL, EVERYONE, HEADS, HTTPVersion, WireProtocol
+from ..common.protocol import (
+    CANCEL,
+    EVERYONE,
+    HEADS,
+    NO_ERROR,
+    HTTPVersion,
+    WireProtocol,
+)
 from ..common.request import Request
 from ..common.stream import Fields, Interim, Stream
 from ..common.validation import drop_forbidden_trailers
@@ -365,7 +372,10 @@ class H11Protocol(WireProtocol):
             if self._stream is _NOBODY:
                 self._finish()
 
-    def close(self) -> None:
+    def skip_to(self, stream_id: int) -> None:
+        self.next_stream_id = max(self.next_stream_id, stream_id)
+
+    def close(self, code: int = NO_ERROR) -> None:
         """Take no further request; end at once unless an exchange is under way.
 
         HTTP/1.1 has no word for goodbye but that. Idempotent.

@@ -493,10 +493,14 @@ class H2Protocol:
         self._retired = True
         self.touched.add(EVERYONE)
 
-    def close(self) -> None:
+    def skip_to(self, stream_id: int) -> None:
+        # Ids of clients are odd (RFC 9113 section 5.1.1).
+        self.next_stream_id = max(self.next_stream_id, stream_id | 1)
+
+    def close(self, code: int = NO_ERROR) -> None:
         if self.failure is None and not self._closing:
             self._closing = True
-            self.machine.close_connection(NO_ERROR)
+            self.machine.close_connection(code)
 
     # What the server said.
 

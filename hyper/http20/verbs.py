@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 
 from h2.settings import SettingCodes, Settings
 
 from ..common.exceptions import LocalProtocolError
-from ..common.protocol import WireProtocol
+from ..common.protocol import NO_ERROR, WireProtocol
 from ..common.target import Origin
 from ..common.validation import field_name, priority_value
 from ..exchange import UNSET, Exchange, R, Unset
@@ -123,6 +124,16 @@ class HTTP2Verbs(Connection[R]):
         # Requests that pushes may come for, the latest last. Guarded by _mutex.
         self._parents: OrderedDict[int, Exchange] = OrderedDict()
 
+    def close(self, error_code: int | None = None) -> None:
+        """Close the connection. Idempotent; a later request connects anew.
+
+        Every call of another thread that waits is woken and raises ConnectionLost.
+        Responses that have come completely can still be read.
+
+        :param error_code: what to tell the server by GOAWAY; None for NO_ERROR.
+        """
+        self._close(NO_ERROR if error_code is None else error_code)
+
     def ping(
         self,
         opaque_data: str | bytes | None = None,
@@ -180,6 +191,15 @@ class HTTP2Verbs(Connection[R]):
     def max_concurrent_streams(self) -> int:
         """How many requests the server allows at a time; waits as the settings do."""
         return self.remote_settings.max_concurrent_streams
+
+    @property
+    def _conn(self) -> AbstractContextManager[HTTP2Verbs[R]]:
+        """What 0.7 kept h2's connection in, and its lock.
+
+        No public name led to the server's settings then, so that programs went by this
+        one: ``with conn._conn as c: c.remote_settings.max_concurrent_streams``.
+        """
+        return nullcontext(self)
 
     def update_priority(self, stream_id: int, priority: int | str | bytes) -> None:
         """Tell the server anew how soon a response is needed (RFC 9218 section 7.1).

@@ -21,6 +21,7 @@ import os
 import queue
 import select
 import socket
+import ssl
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -130,7 +131,10 @@ class Route:
         """Return the way that the arguments of a connection's constructor describe.
 
         :raises LocalProtocolError: if they contradict each other, or name no proxy.
+        :raises TypeError: if ``sock`` speaks TLS already.
         """
+        if isinstance(sock, ssl.SSLSocket):
+            raise TypeError("sock has to be a plain socket: hyper speaks TLS itself")
         if proxy_host is not None:
             if proxy is not None:
                 raise LocalProtocolError("both proxy and proxy_host were given")

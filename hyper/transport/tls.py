@@ -9,14 +9,16 @@ the BufferedSocket's lock neither happens. ``poll`` sees the bare descriptor, so
 that OpenSSL has decrypted already are never waited for. And TLS inside TLS, for an
 https proxy, is just a second filter.
 
-Every function here is sans-IO but for reading certificate files. A TLSFilter is guarded
-by the lock of the BufferedSocket that holds it.
+Every function here is sans-IO but for reading certificate files, and for
+:func:`wrap_socket`, which users have and hyper does not use. A TLSFilter is guarded by
+the lock of the BufferedSocket that holds it.
 """
 
 from __future__ import annotations
 
 import functools
 import os
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Sequence
@@ -24,7 +26,12 @@ from typing import TYPE_CHECKING, TypeAlias, cast
 
 import certifi
 
-from ..common.exceptions import HyperError, TLSError
+from ..common.exceptions import (
+    ConnectError,
+    ConnectTimeout,
+    HyperError,
+    TLSError,
+)
 
 if TYPE_CHECKING:
     from OpenSSL import SSL
@@ -241,6 +248,40 @@ def init_context(
         # SSLContext() does not look at it; only create_default_context() does.
         context.keylog_filename = keylog
     return context
+
+
+def wrap_socket(
+    sock: socket.socket,
+    server_hostname: str,
+    ssl_context: ssl.SSLContext | None = None,
+    force_proto: str | None = None,
+) -> tuple[ssl.SSLSocket, str | None]:
+    """Speak TLS on a connected socket; return the new socket and what ALPN chose.
+
+    For programs that speak a protocol of their own. Connections of hyper speak TLS by
+    themselves, and take the plain socket (``sock``). Blocks as long as the timeout of
+    ``sock`` allows, which is of no use afterwards.
+
+    :param ssl_context: None for one that verifies as hyper does by default.
+    :param force_proto: return this as what ALPN has chosen, whatever it has.
+    :raises TLSError, ConnectError, ConnectTimeout: if the handshake fails. The socket
+        is closed then.
+    """
+    context = default_context() if ssl_context is None else ssl_context
+    with _alpn_lock:
+        context.set_alpn_protocols([H2, HTTP11])
+        wrapped = context.wrap_socket(
+            sock, server_hostname=server_hostname, do_handshake_on_connect=False
+        )
+    try:
+        wrapped.do_handshake()
+    except OSError as error:
+        wrapped.close()
+        if isinstance(error, ssl.SSLError):
+            raise TLSError(_describe(error, server_hostname)) from error
+        kind = ConnectTimeout if isinstance(error, TimeoutError) else ConnectError
+        raise kind(f"TLS with {server_hostname} failed: {error}") from error
+    return wrapped, force_proto or wrapped.selected_alpn_protocol()
 
 
 def default_context() -> ssl.SSLContext:
