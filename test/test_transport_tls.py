@@ -11,6 +11,7 @@ import datetime
 import hashlib
 import socket
 import ssl
+import threading
 import warnings
 
 import certifi
@@ -614,6 +615,20 @@ class TestContexts:
         assert default_context() is other
         monkeypatch.delenv("SSL_CERT_FILE")
         assert default_context() is first
+
+    def test_threads_that_ask_for_the_default_at_once_get_the_same(
+        self, monkeypatch, authority_file
+    ):
+        # A pool would have a connection for each of the others.
+        monkeypatch.setenv("SSL_CERT_FILE", str(authority_file))
+        together = threading.Barrier(8)
+
+        def ask():
+            together.wait(PATIENCE)
+            return default_context()
+
+        asking = [background(ask) for _ in range(8)]
+        assert len({one.result() for one in asking}) == 1
 
     def test_users_find_it_under_its_old_name(self):
         assert handed_on is init_context

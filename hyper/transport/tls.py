@@ -50,6 +50,10 @@ _RECORD = 16384
 # from a context, so setting it and making the object under one lock keeps them apart.
 _alpn_lock = threading.Lock()
 
+# Held while a default context is made: the cache would give one to each thread that asks
+# meanwhile, and a pool have a connection for each context.
+_default_lock = threading.Lock()
+
 #: How to speak TLS: the standard library's context, or one of pyOpenSSL.
 Context: TypeAlias = "ssl.SSLContext | SSL.Context"
 
@@ -290,7 +294,9 @@ def default_context() -> ssl.SSLContext:
     It is made once for each set of the environment variables that it depends on.
     """
     names = ("SSL_CERT_FILE", "SSL_CERT_DIR", "SSLKEYLOGFILE")
-    return _default_context(*(os.environ.get(name) for name in names))
+    environment = [os.environ.get(name) for name in names]
+    with _default_lock:
+        return _default_context(*environment)
 
 
 @functools.lru_cache(maxsize=8)
