@@ -193,8 +193,8 @@ class ConnectionPool:
     :param idle_timeout: for how many seconds a connection may be unused. None: no
         limit but the server's.
     :param timeout: the limits of requests that give none of their own: seconds for
-        connecting and for each wait; a pair (connect, read); a :class:`hyper.Timeout`,
-        whose ``write`` also limits the wait for a connection; or None for no limit.
+        connecting and for each wait; a pair (connect, read); a :class:`hyper.Timeout`;
+        or None for no limit.
     :param ssl_context: an :class:`ssl.SSLContext` to use, instead of the next two. It
         is taken for what it is: another object is another set of connections.
     :param verify: whether to verify the certificates of servers, or the path of a file

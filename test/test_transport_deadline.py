@@ -46,7 +46,7 @@ class TestWhatATimeoutMayBe:
 
     @pytest.mark.scenario(247)
     @pytest.mark.parametrize("limit", [-1, -0.001, math.nan])
-    @pytest.mark.parametrize("phase", ["connect", "read", "write", "total"])
+    @pytest.mark.parametrize("phase", ["connect", "read", "write", "total", "pool"])
     def test_a_negative_limit_is_refused_by_name(self, phase, limit):
         with pytest.raises(ValueError, match=f"the {phase} timeout is negative"):
             Timeout(**{phase: limit})
@@ -118,6 +118,16 @@ class TestDeadlines:
         assert deadlines.read().left() == 2
         assert deadlines.write().left() == 3
         assert deadlines.place().left() == 3
+
+    def test_the_wait_for_a_place_has_a_limit_of_its_own(self, clock):
+        place = Timeout(write=3, pool=1).start(clock).place()
+        assert place.left() == 1
+        error = place.error("waiting")
+        assert type(error) is exceptions.PoolTimeout
+        assert str(error) == "timed out waiting (pool timeout: 1 s)"
+        endless = Timeout(write=3, pool=math.inf).start(clock).place()
+        clock.now += 1e9
+        assert not endless.passed
 
     @pytest.mark.scenario(245)
     def test_the_total_counts_from_the_start_of_the_request(self, clock):

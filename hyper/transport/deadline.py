@@ -40,10 +40,10 @@ class Timeout:
 
     :param connect: for all of connecting: name resolution, TCP and TLS together.
     :param read: for the peer to send the next piece of a response.
-    :param write: for the peer to take the next piece of a request; it also bounds the
-        wait for a free stream on a connection that has no more, and for a free
-        connection of a pool.
+    :param write: for the peer to take the next piece of a request.
     :param total: for the whole exchange, from the request to the end of the response.
+    :param pool: for a free place: a connection of a pool, or a stream on a connection
+        that has no more. None: as for ``write``; ``math.inf`` is no limit.
     :raises ValueError: if a limit is negative or not a number.
     :raises TypeError: if a limit is not a number.
     """
@@ -52,6 +52,7 @@ class Timeout:
     read: float | None = None
     write: float | None = None
     total: float | None = None
+    pool: float | None = None
 
     def __post_init__(self) -> None:
         for field in fields(self):
@@ -178,7 +179,10 @@ class Deadlines:
 
     def place(self) -> Deadline:
         """Return when a wait for a free place on a connection has failed."""
-        return self._deadline(self._timeout.write, exceptions.PoolTimeout, "write")
+        limit, phase = self._timeout.pool, "pool"
+        if limit is None:
+            limit, phase = self._timeout.write, "write"
+        return self._deadline(limit, exceptions.PoolTimeout, phase)
 
     def patience(self, seconds: float) -> Deadline:
         """Return when a wait that may fail has to end: soon, and never after the rest.
