@@ -17,7 +17,8 @@ BufferedSocket's own. Then ``_mutex``, held for a few instructions.
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Generic, TypeVar
@@ -31,6 +32,7 @@ from .common.exceptions import (
     RequestNotProcessed,
     Timeout,
 )
+from .common.moment import Moment, Watch
 from .common.protocol import CANCEL, HEADS, NO_ERROR, WireProtocol
 from .common.request import Request
 from .common.stats import Stats
@@ -83,6 +85,8 @@ class Exchange:
     retried: bool = False
     #: Told (bytes sent, bytes in all or None) after each piece of the body.
     progress: Progress | None = None
+    #: Told how far it has got.
+    watch: Watch | None = None
     #: Whether the request ends when the body that is being sent does.
     final: bool = True
     #: Made anew each time that the request is sent.
@@ -108,6 +112,11 @@ class Exchange:
         assert self._sent is not None
         line, _, queued_before = self._sent
         return line.socket.sent_bytes <= queued_before
+
+    def tell(self, moment: Moment, line: Line) -> None:
+        """Tell who watches; no lock may be held."""
+        if self.watch is not None:
+            self.watch(moment, line.protocol.version)
 
     def sent(self, line: Line, stream: Stream, queued_before: int) -> None:
         """Note where it was sent, the last time it was."""
@@ -289,10 +298,10 @@ class Exchanger(Generic[R]):
         place = exchange.deadlines.place()
         unused = 0
         while True:
-            line = self._get_line(exchange.deadlines, exchange.closings)
+            line = self._get_line(exchange.deadlines, exchange.closings, exchange.watch)
+            exchange.tell(Moment.sending, line)
             if self._open(exchange, line, place):
-                if exchange.request.body_length != 0 and self._is_wanted(exchange):
-                    self._upload(exchange, exchange.body)
+                self._send_body(exchange)
                 return
             if place.passed:
                 raise place.error(f"waiting for a connection to {self.host}")
@@ -308,7 +317,28 @@ class Exchanger(Generic[R]):
                     error.retry_safe = True
                     raise error
 
-    def _get_line(self, deadlines: Deadlines, closings: int) -> Line:
+    def _send_body(self, exchange: Exchange) -> None:
+        """Send what comes after the head, as far as the server wants it."""
+        with self._cancelling(exchange):
+            exchange.tell(Moment.head_sent, exchange.line)
+            if exchange.request.body_length != 0 and self._is_wanted(exchange):
+                self._upload(exchange, exchange.body)
+            exchange.tell(Moment.body_sent, exchange.line)
+
+    @contextmanager
+    def _cancelling(self, exchange: Exchange) -> Iterator[None]:
+        """Cancel the exchange if what is done meanwhile raises."""
+        try:
+            yield
+        except BaseException as error:
+            reason = error if isinstance(error, HyperError) else None
+            with exchange.line.socket:
+                exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
+            raise
+
+    def _get_line(
+        self, deadlines: Deadlines, closings: int, watch: Watch | None = None
+    ) -> Line:
         """Return a line that takes requests, connecting if there is none."""
         line = self._usable_line(closings)
         if line is not None:
@@ -316,7 +346,7 @@ class Exchanger(Generic[R]):
         deadline = deadlines.connect()
         self._dialing.acquire(deadline, f"while another thread connects to {self.host}")
         try:
-            return self._usable_line(closings) or self._dial(deadline, closings)
+            return self._usable_line(closings) or self._dial(deadline, closings, watch)
         finally:
             self._dialing.release()
 
@@ -326,8 +356,8 @@ class Exchanger(Generic[R]):
         line = self._line
         return line if line is not None and _usable(line) else None
 
-    def _dial(self, deadline: Deadline, closings: int) -> Line:
-        call = dial.Call()
+    def _dial(self, deadline: Deadline, closings: int, watch: Watch | None) -> Line:
+        call = dial.Call(watch)
         with self._mutex:
             self._call = call
             first_stream_id = self._next_stream_id
@@ -467,11 +497,6 @@ class Exchanger(Generic[R]):
                 meter.finish()
                 if not stream.sent:
                     self._send_piece(exchange, b"", True)
-        except BaseException as error:
-            reason = error if isinstance(error, HyperError) else None
-            with exchange.line.socket:
-                exchange.line.protocol.reset(stream, reason, CANCEL)
-            raise
         finally:
             stream.sending = False
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
+from .common.moment import Moment, Watch
 from .common.protocol import CANCEL
 from .common.request import Request
 from .common.target import (
@@ -119,13 +120,19 @@ class Connection(Exchanger[R]):
             self._origin, self._route = origin, through
             self._authority = authority(origin)
 
-    def connect(self, *, timeout: TimeoutLike | Deadlines | Unset = UNSET) -> None:
+    def connect(
+        self,
+        *,
+        timeout: TimeoutLike | Deadlines | Unset = UNSET,
+        watch: Watch | None = None,
+    ) -> None:
         """Connect, if there is no usable connection. Requests do so by themselves.
 
-        :param timeout: as for :meth:`request`; its ``connect`` limit counts.
+        :param timeout: as for :meth:`request`, as is ``watch``; its ``connect`` limit
+            counts.
         :raises ConnectError, TLSError, ConnectTimeout: if no connection can be made.
         """
-        self._get_line(self._deadlines(timeout), self._closings)
+        self._get_line(self._deadlines(timeout), self._closings, watch)
 
     def request(
         self,
@@ -139,6 +146,7 @@ class Connection(Exchanger[R]):
         progress: Progress | None = None,
         priority: Priority = None,
         protocol: str | bytes | None = None,
+        watch: Watch | None = None,
     ) -> int:
         """Send a request, and return its id at once: the response comes later.
 
@@ -163,6 +171,9 @@ class Connection(Exchanger[R]):
             the default; or the value of the Priority field, such as ``u=5, i``.
         :param protocol: what to speak with the server itself over a CONNECT (RFC 8441),
             as ``websocket``; ``url`` is a path then. HTTP/2 only.
+        :param watch: a function of (:class:`~hyper.common.moment.Moment`,
+            :class:`~hyper.HTTPVersion` or None if it is not known yet), called in the
+            thread that sends or awaits, as things happen to the request.
         :returns: the id to give to :meth:`get_response`.
         :raises LocalProtocolError: if HTTP, or this server, does not allow such a
             request.
@@ -171,7 +182,8 @@ class Connection(Exchanger[R]):
         :raises WriteTimeout, PoolTimeout: if the server did not take it in time.
 
         Errors in the arguments are raised before anything is sent. An exception that
-        comes out of ``body`` or ``progress`` cancels the request and is passed on.
+        comes out of ``body``, ``progress`` or ``watch`` cancels the request and is
+        passed on.
 
         With a field ``Expect: 100-continue`` the body is held back until the server
         asks for it, at most one second, and not sent if it answers at once.
@@ -189,6 +201,7 @@ class Connection(Exchanger[R]):
             self._deadlines(timeout),
             self._closings,
             progress=progress,
+            watch=watch,
             final=not request.is_connect,
         )
         return self._begin(exchange)
@@ -212,6 +225,7 @@ class Connection(Exchanger[R]):
                         return self._make_response(exchange)
                 elif not self._try_again(exchange, error):
                     raise self._explain(exchange, error)
+                exchange.tell(Moment.again, exchange.line)
                 self._send(exchange)
         except HyperError:
             raise
@@ -370,7 +384,9 @@ class Connection(Exchanger[R]):
         """
         exchange = self._unfinished_exchange(stream_id)
         exchange.final = final
-        self._upload(exchange, Body.of(data))
+        body = Body.of(data)
+        with self._cancelling(exchange):
+            self._upload(exchange, body)
         if final or exchange.stream.sent:
             self._finish_request(exchange)
 

@@ -26,8 +26,10 @@ from hyper import (
     ConnectionLost,
     ConnectionTerminated,
     ConnectTimeout,
+    HTTP11Connection,
     HTTP20Connection,
     HTTPHeaderMap,
+    HTTPVersion,
     InvalidResponseError,
     LocalProtocolError,
     PoolTimeout,
@@ -38,6 +40,7 @@ from hyper import (
     Timeout,
     WriteTimeout,
 )
+from hyper.common.moment import Moment
 from hyper.http20.protocol import H2Protocol
 from hyper.http20.reference import H2Machine
 from hyper.http20.verbs import HTTP2Options
@@ -1440,3 +1443,95 @@ def test_a_server_that_is_not_trusted_was_not_asked_for_anything():
 def test_when_ids_run_out_a_new_connection_starts_over():
     assert HTTP2Options().protocol(2**31 + 1, frozenset()).next_stream_id == 1
     assert HTTP2Options().protocol(2**31 - 1, frozenset()).next_stream_id == 2**31 - 1
+
+
+# What is told of a request.
+
+
+def test_each_moment_of_a_request_is_told(peer):
+    told = []
+    conn = peer.connection()
+    for _ in range(2):
+        stream_id = conn.request(
+            "POST", "/", b"body", watch=lambda *moment: told.append(moment)
+        )
+    peer.greet()
+    assert told == [
+        (Moment.connecting, None),
+        (Moment.connected, None),
+        *[
+            (Moment.sending, HTTPVersion.http20),
+            (Moment.head_sent, HTTPVersion.http20),
+            (Moment.body_sent, HTTPVersion.http20),
+        ]
+        * 2,
+    ]
+    assert stream_id == 3
+
+
+def test_that_a_request_is_sent_once_more_is_told(peer):
+    told = []
+    conn, stream_id = start(peer)
+    finish(peer, conn, stream_id)
+    stream_id = conn.request(
+        "GET", "/", watch=lambda moment, version: told.append(moment)
+    )
+    peer.want_headers(stream_id)
+    peer.send_reset(stream_id, ErrorCodes.REFUSED_STREAM)
+    asking = background(conn.get_response, stream_id)
+    peer.want_headers()
+    peer.respond(stream_id + 2)
+    assert asking.result().status == 200
+    sending = [Moment.sending, Moment.head_sent, Moment.body_sent]
+    assert told == [*sending, Moment.again, *sending]
+
+
+@pytest.mark.parametrize("moment", [Moment.head_sent, Moment.body_sent])
+def test_who_is_told_of_a_request_may_end_it(peer, moment):
+    def watch(told, version):
+        if told is moment:
+            raise ZeroDivisionError
+
+    conn, stream_id = start(peer)
+    with pytest.raises(ZeroDivisionError):
+        conn.request("GET", "/", watch=watch)
+    peer.want_headers(3)
+    assert peer.want_reset(3) == ErrorCodes.CANCEL
+    finish(peer, conn, stream_id)
+
+
+@pytest.mark.parametrize("moment", [Moment.connecting, Moment.connected])
+def test_who_is_told_of_a_dial_may_end_it(peer, moment):
+    def watch(told, version):
+        if told is moment:
+            raise ZeroDivisionError
+
+    conn = peer.connection()
+    with pytest.raises(ZeroDivisionError):
+        conn.connect(watch=watch)
+    assert not conn.is_connected
+    conn.connect()
+    assert conn.is_connected
+
+
+def test_who_is_told_may_close_the_connection(peer):
+    conn = peer.connection()
+
+    def watch(told, version):
+        if told is Moment.connected:
+            conn.close()
+
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        conn.request("GET", "/", watch=watch)
+
+
+def test_tls_is_told_of(real_tls):
+    told = []
+    answer = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
+    with real_tls(answer) as (port, context):
+        with HTTP11Connection("localhost", port, True, context, timeout=10) as conn:
+            conn.connect(watch=lambda *moment: told.append(moment))
+            conn.request("GET", "/")
+            assert conn.get_response().read() == b"done"
+    moments = [Moment.connecting, Moment.connected, Moment.securing, Moment.secured]
+    assert told == [(moment, None) for moment in moments]

@@ -35,6 +35,7 @@ from ..common.exceptions import (
     ProxyError,
     TLSError,
 )
+from ..common.moment import Moment, Watch
 from ..common.pins import Pins, parse_pins, pin_of
 from ..common.stream import Fields
 from ..common.target import Origin
@@ -182,9 +183,13 @@ STRAIGHT = Route()
 
 
 class Call:
-    """A dial that another thread may end. Thread-safe."""
+    """A dial that another thread may end. Thread-safe.
 
-    def __init__(self) -> None:
+    :param watch: what is told how far it has got, in the thread that dials.
+    """
+
+    def __init__(self, watch: Watch | None = None) -> None:
+        self._watch = watch
         self._lock = new_lock()
         # Guarded by _lock.
         self._ended: HyperError | None = None
@@ -204,6 +209,11 @@ class Call:
         with self._lock:
             self._wire = wire
         self.check()
+
+    def tell(self, moment: Moment) -> None:
+        """Tell who watches; no lock may be held."""
+        if self._watch is not None:
+            self._watch(moment, None)
 
     def check(self) -> None:
         """Raise if the dial was ended."""
@@ -229,35 +239,41 @@ def open_connection(
     :raises ConnectTimeout: if the deadline passed before TLS was established.
     """
     call = call or Call()
+    call.tell(Moment.connecting)
     wire = BufferedSocket(_connected(origin, deadline, call, route))
     handshake = None
     doing = f"in the TLS handshake with {origin.host}"
-    with wire:
-        try:
-            call.connected(wire)
-            if route.proxy is not None:
+    try:
+        call.tell(Moment.connected)
+        call.connected(wire)
+        if route.proxy is not None:
+            with wire:
                 handshake = _greet_proxy(wire, origin, tls, deadline, call, route)
-            if tls is None:
-                return wire, None
-            name = tls.server_hostname or origin.tls_name
-            layer = tls_filter(tls.context, name, tls.alpn)
+        if tls is None:
+            return wire, None
+        call.tell(Moment.securing)
+        name = tls.server_hostname or origin.tls_name
+        layer = tls_filter(tls.context, name, tls.alpn)
+        with wire:
             wire.add_filter(layer, deadline, doing)
-            if tls.pins:
-                _check_pin(layer, tls.pins, name)
-        except BaseException as error:
+        if tls.pins:
+            _check_pin(layer, tls.pins, name)
+        call.tell(Moment.secured)
+    except BaseException as error:
+        with wire:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
-            call.check()
-            if isinstance(error, ProxyError):
-                raise
-            if handshake is not None and isinstance(handshake.failure, ProxyError):
-                # It had refused before the time was over, or the connection lost.
-                raise handshake.failure from error
-            if isinstance(error, TLSError):
-                error.retry_safe = True
-            if isinstance(error, ConnectionLost):  # Nothing was asked of the server.
-                where = f"{origin.host} port {origin.port}"
-                raise ConnectError(f"cannot connect to {where}: {error}") from error
+        call.check()
+        if isinstance(error, ProxyError):
             raise
+        if handshake is not None and isinstance(handshake.failure, ProxyError):
+            # It had refused before the time was over, or the connection lost.
+            raise handshake.failure from error
+        if isinstance(error, TLSError):
+            error.retry_safe = True
+        if isinstance(error, ConnectionLost):  # Nothing was asked of the server.
+            where = f"{origin.host} port {origin.port}"
+            raise ConnectError(f"cannot connect to {where}: {error}") from error
+        raise
     return wire, layer
 
 

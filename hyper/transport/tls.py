@@ -50,8 +50,8 @@ _RECORD = 16384
 # from a context, so setting it and making the object under one lock keeps them apart.
 _alpn_lock = threading.Lock()
 
-# Held while a default context is made: the cache would give one to each thread that asks
-# meanwhile, and a pool have a connection for each context.
+# Held while a default context is made: the cache would give one to each thread that
+# asks meanwhile, and a pool have a connection for each context.
 _default_lock = threading.Lock()
 
 #: How to speak TLS: the standard library's context, or one of pyOpenSSL.
