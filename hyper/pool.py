@@ -43,13 +43,16 @@ from typing import TypeVar
 
 from .common.body import BodyLike
 from .common.exceptions import ConnectionLost, HyperError, LocalProtocolError
+from .common.moment import Watch
 from .common.pins import Pins, parse_pins
 from .common.protocol import HTTPVersion
 from .common.target import Origin, split_url
 from .common.validation import Headers
 from .connection import HTTPConnection
 from .exchange import UNSET, Progress, Unset
+from .http11.connection import HTTP11Connection
 from .http11.response import HTTP11Response
+from .http20.connection import HTTP20Connection
 from .http20.protocol import WindowManagerClass
 from .http20.response import HTTP20Response
 from .transport.deadline import (
@@ -72,6 +75,7 @@ Verify = bool | str | os.PathLike[str]
 #: A client certificate, as :func:`hyper.tls.init_context` takes it.
 Certificate = str | tuple[str, str]
 
+_Connection = HTTPConnection | HTTP11Connection | HTTP20Connection
 _Self = TypeVar("_Self", bound="ConnectionPool")
 
 
@@ -89,6 +93,7 @@ class _Identity:
     tls: Context | None = None
     #: With its credentials and headers, all of which are compared.
     proxy: Proxy | None = None
+    #: Whom the certificate is to be of, if not of the origin's host.
     server_hostname: str | None = None
     pins: frozenset[str] = frozenset()
 
@@ -97,7 +102,7 @@ class _Identity:
 class _Member:
     """A connection of the pool. All but ``conn`` is guarded by ``_mutex``."""
 
-    conn: HTTPConnection
+    conn: _Connection
     identity: _Identity
     #: How many requests have a place on it.
     active: int = 0
@@ -190,6 +195,7 @@ class ConnectionPool:
         idle one that was not used for the longest time is closed.
     :param max_connections_per_host: how many there may be to one server that speaks
         HTTP/1.1. Requests that get none wait, in the order in which they came.
+    :param max_idle_connections: how many of them may be unused. None: all.
     :param idle_timeout: for how many seconds a connection may be unused. None: no
         limit but the server's.
     :param timeout: the limits of requests that give none of their own: seconds for
@@ -208,10 +214,14 @@ class ConnectionPool:
         ``socket_options``. With an https proxy, too, TLS is spoken as the above says.
     :param window_manager: as for :class:`~hyper.HTTPConnection`, as are ``keepalive``
         and ``h2c``.
+    :param http1: whether HTTP/1.1 may be spoken. If not, a server that does not speak
+        HTTP/2 is a TLSError, and without TLS it is spoken by prior knowledge.
+    :param http2: whether HTTP/2 may be spoken.
     :param clock: what tells the time to ``idle_timeout``: returns seconds that never go
         back.
     :raises ValueError: if a limit is not positive, ``h2c`` is unknown,
-        ``ssl_context`` is not alone, or ``proxy`` or ``pins`` are none.
+        ``ssl_context`` is not alone, ``proxy`` or ``pins`` are none, or nothing may be
+        spoken.
     """
 
     def __init__(
@@ -219,6 +229,7 @@ class ConnectionPool:
         *,
         max_connections: int = 100,
         max_connections_per_host: int = 10,
+        max_idle_connections: int | None = None,
         idle_timeout: float | None = 90.0,
         timeout: TimeoutLike = None,
         ssl_context: Context | None = None,
@@ -232,18 +243,29 @@ class ConnectionPool:
         window_manager: WindowManagerClass | None = None,
         keepalive: tuple[float, float] | None = None,
         h2c: str = "off",
+        http1: bool = True,
+        http2: bool = True,
         clock: Clock = MONOTONIC,
     ) -> None:
         for limit in (max_connections, max_connections_per_host):
             if limit < 1:
                 raise ValueError(f"a pool has at least one connection, not {limit}")
+        if max_idle_connections is not None and max_idle_connections < 0:
+            raise ValueError(
+                f"a pool cannot keep {max_idle_connections} idle connections"
+            )
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout is positive or None, not {idle_timeout}")
         if ssl_context is not None and (verify is not True or cert is not None):
             raise ValueError("ssl_context decides what verify and cert do: give one")
+        if not http1 and not http2:
+            raise ValueError("a pool speaks HTTP/1.1, HTTP/2 or both")
+        if h2c != "off" and not (http1 and http2):
+            raise ValueError(f"h2c is {h2c!r}, but only one version may be spoken")
         # Constant.
         self._max_connections = max_connections
         self._max_per_host = max_connections_per_host
+        self._max_idle = max_idle_connections
         self._idle_timeout = idle_timeout
         self._limits = Limits.of(timeout)
         self._ssl_context = ssl_context
@@ -258,8 +280,12 @@ class ConnectionPool:
         self._window_manager = window_manager
         self._keepalive = keepalive
         self._h2c = h2c
+        self._http1 = http1
+        self._http2 = http2
         # What is wrong with these is to be said now.
-        self._new_connection(_Identity(Origin("http", "localhost", 80)))
+        self._new_connection(
+            _Identity(Origin("http", "localhost", 80), None, self._proxy)
+        )
         self._closed = False
         self._contexts: dict[tuple[Verify, Certificate | None], ssl.SSLContext] = {}
         self._start_empty()
@@ -269,7 +295,7 @@ class ConnectionPool:
         self._mutex = new_lock()
         self._desk = _Desk(self._clock)
         # Connections to be closed. Appended to under _mutex, emptied by anyone.
-        self._doomed: deque[HTTPConnection] = deque()
+        self._doomed: deque[_Connection] = deque()
         # Guarded by _mutex.
         self._hosts: dict[_Identity, _Host] = {}
         self._idle: dict[_Member, None] = {}  # the one that was idle longest first
@@ -318,8 +344,10 @@ class ConnectionPool:
         proxy: str | Proxy | None = None,
         pins: Pins = None,
         server_hostname: str | None = None,
+        target: str | bytes | None = None,
         progress: Progress | None = None,
         priority: Priority = None,
+        watch: Watch | None = None,
     ) -> HTTP11Response | HTTP20Response:
         """Send a request, wait for its response, and return it when its head is there.
 
@@ -331,14 +359,18 @@ class ConnectionPool:
         :param url: an absolute http or https URL. A user and password in it are not
             used.
         :param body: as for :meth:`~hyper.HTTP20Connection.request`, as are ``headers``,
-            ``data``, ``progress``, ``priority`` and ``timeout``, whose ``total`` begins
-            now.
+            ``data``, ``progress``, ``priority``, ``watch`` and ``timeout``, whose
+            ``total`` begins now.
         :param ssl_context: to be used instead of what the pool was made with.
         :param verify: the same, as is ``cert``. What is not given is as the pool has
             it, except that an ``ssl_context`` of the pool does not count then.
         :param proxy: the proxy to go through, instead of the pool's.
         :param pins: the keys that the server may have, instead of the pool's.
-        :param server_hostname: as for :class:`~hyper.HTTP20Connection`.
+        :param server_hostname: the name to ask for by SNI, and that the certificate has
+            to show, instead of the URL's. Requests share a connection only if it is the
+            same.
+        :param target: what to ask for, instead of the URL's path and query: ``*``, or
+            a path that is to be sent as it is.
         :raises LocalProtocolError: if the URL is no such, the arguments contradict each
             other, HTTP does not allow such a request, or the pool is closed.
         :raises TypeError: if an argument is of the wrong type.
@@ -349,7 +381,7 @@ class ConnectionPool:
         :raises HyperError: why there is no response. ``retry_safe`` tells whether the
             server can have acted on the request.
         """
-        origin, target = split_url(url)
+        origin, path = split_url(url)
         through = self._proxy if proxy is None else _proxy(proxy)
         tls = None
         if origin.secure or (through is not None and through.origin.secure):
@@ -361,7 +393,7 @@ class ConnectionPool:
             self._new_connection(identity)
         limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
         deadlines = limits.start()
-        place = self._enter(identity, deadlines)
+        place = self._enter(identity, deadlines, watch)
         conn = place.conn
         stream_id = 0
         try:
@@ -369,13 +401,14 @@ class ConnectionPool:
                 raise _closed_here(retry_safe=True)
             stream_id = conn.request(
                 method,
-                target,
+                path if target is None else target,
                 body,
                 headers,
                 data=data,
                 timeout=deadlines,
                 progress=progress,
                 priority=priority,
+                watch=watch,
             )
             response = conn.get_response(stream_id)
             if self._closed:
@@ -454,14 +487,16 @@ class ConnectionPool:
 
     # Waiting for a place.
 
-    def _enter(self, identity: _Identity, deadlines: Deadlines) -> _Place:
+    def _enter(
+        self, identity: _Identity, deadlines: Deadlines, watch: Watch | None
+    ) -> _Place:
         """Return a place on a connection whose version is known."""
         while True:
             place = self._wait_for_place(identity, deadlines.place())
             if not place.shared:
                 return place
             try:
-                place.conn.connect(timeout=deadlines)
+                place.conn.connect(timeout=deadlines, watch=watch)
             except BaseException:
                 place.give_back()
                 raise
@@ -517,7 +552,7 @@ class ConnectionPool:
     # All that follows is called with _mutex held.
 
     def _settle(self) -> None:
-        """Read the notes, close what was idle for too long, and serve who waits."""
+        """Read the notes, close what is idle and not wanted, and serve who waits."""
         returned = self._desk.returned
         while returned:
             member, when = returned.popleft()
@@ -532,6 +567,8 @@ class ConnectionPool:
                     break
                 self._discard(oldest)
         self._serve()
+        while self._max_idle is not None and len(self._idle) > self._max_idle:
+            self._discard(next(iter(self._idle)))
 
     def _rest(self, member: _Member, since: float) -> None:
         """Keep a connection that nobody uses now, if it can be used again."""
@@ -571,8 +608,7 @@ class ConnectionPool:
         """Return a free place, opening a connection if there may be one more."""
         host = self._hosts.get(identity)
         if host is None:
-            # Without TLS nothing else is spoken, as a rule.
-            host = _Host(identity, not identity.origin.secure and self._h2c == "off")
+            host = _Host(identity, self._is_http11(identity))
         shared = not host.http11
         member = self._choose(host, shared) or self._add(host)
         if member is None:
@@ -608,9 +644,43 @@ class ConnectionPool:
 
     # Without _mutex, as a rule.
 
-    def _new_connection(self, identity: _Identity) -> HTTPConnection:
+    def _is_http11(self, identity: _Identity) -> bool:
+        """Return True if a server is known to be spoken to in nothing else."""
+        if self._http1 and self._http2:
+            return not identity.origin.secure and self._h2c == "off"
+        return self._http1
+
+    def _new_connection(self, identity: _Identity) -> _Connection:
         """Return a connection that has not connected yet."""
-        origin = identity.origin
+        origin, pins = identity.origin, identity.pins or None
+        if not self._http2:
+            return HTTP11Connection(
+                origin.host,
+                origin.port,
+                origin.secure,
+                identity.tls,
+                proxy=identity.proxy,
+                source_address=self._source_address,
+                server_hostname=identity.server_hostname,
+                pins=pins,
+                uds=self._uds,
+                socket_options=self._socket_options,
+            )
+        if not self._http1:
+            return HTTP20Connection(
+                origin.host,
+                origin.port,
+                origin.secure,
+                self._window_manager,
+                ssl_context=identity.tls,
+                keepalive=self._keepalive,
+                proxy=identity.proxy,
+                source_address=self._source_address,
+                server_hostname=identity.server_hostname,
+                pins=pins,
+                uds=self._uds,
+                socket_options=self._socket_options,
+            )
         return HTTPConnection(
             origin.host,
             origin.port,
@@ -622,7 +692,7 @@ class ConnectionPool:
             proxy=identity.proxy,
             source_address=self._source_address,
             server_hostname=identity.server_hostname,
-            pins=identity.pins or None,
+            pins=pins,
             uds=self._uds,
             socket_options=self._socket_options,
         )

@@ -43,6 +43,7 @@ from hyper import (
     TLSError,
     http2bin,
 )
+from hyper.common.moment import Moment
 from hyper.tls import init_context
 
 DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
@@ -634,7 +635,122 @@ def test_without_an_idle_timeout_connections_stay(text_peer, make_pool, clock):
     again(pool, text_peer, sock)
 
 
+def test_of_the_idle_ones_those_used_last_are_kept(text_peers, make_pool):
+    pool = make_pool(max_idle_connections=2)
+    socks = [exchange(pool, one) for one in text_peers]
+    assert pool.connections == 2
+    assert is_closed(socks[0])
+    again(pool, text_peers[1], socks[1])
+    again(pool, text_peers[2], socks[2])
+
+
+def test_a_connection_that_may_not_be_idle_is_still_for_who_waits(text_peer, make_pool):
+    pool = make_pool(max_idle_connections=0, max_connections_per_host=1)
+    sock, held = hold(pool, text_peer)
+    waiting = ask(pool, text_peer, "/waits")
+    wait_for(lambda: pool.waiting)
+    sock.sendall(b"ne")
+    assert held.read() == b"done"
+    assert path_asked_for(sock) == "/waits"
+    sock.sendall(DONE)
+    assert waiting.result().read() == b"done"
+    assert pool.connections == 0
+    assert is_closed(sock)
+
+
+# Ways to speak.
+
+
+def test_a_pool_without_http2_speaks_http1_to_who_could_do_more(make_pool):
+    with http2bin.serve() as service:
+        pool = make_pool(http2=False, verify=service.ca_file)
+        response = pool.request("GET", f"{service.url}/get")
+        assert response.version is HTTPVersion.http11
+        assert response.read()
+
+
+def test_a_pool_without_http1_wants_http2(peer, text_peer, make_pool, ca):
+    speak_tls(text_peer, ca, "http/1.1")
+    pool = make_pool(http1=False, verify=ca.ca_file)
+    asking = ask(pool, text_peer)
+    text_peer.accept()
+    assert isinstance(asking.error(), TLSError)
+    assert pool.connections == 0
+    asking = ask(pool, peer)
+    peer.greet()
+    peer.want_headers(1)
+    peer.respond(1, b"done")
+    assert asking.result().version is HTTPVersion.http20
+
+
+@pytest.mark.scenario(214)
+def test_a_pool_may_lead_to_a_unix_socket(make_pool, tmp_path):
+    path = str(tmp_path / "socket")
+    with socket.socket(socket.AF_UNIX) as listener:
+        listener.bind(path)
+        listener.listen()
+        listener.settimeout(PATIENCE)
+        for options in ({}, {"http2": False}):
+            pool = make_pool(uds=path, **options)
+            asking = background(pool.request, "GET", "http://a.test/x")
+            sock, _ = listener.accept()
+            with sock:
+                assert path_asked_for(sock) == "/x"
+                sock.sendall(DONE)
+                assert asking.result().read() == b"done"
+
+
+def test_a_pool_may_choose_its_address_and_the_options_of_its_sockets(
+    text_peer, make_pool
+):
+    pool = make_pool(
+        source_address=("127.0.0.2", 0),
+        socket_options=iter([(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)]),
+    )
+    sock = exchange(pool, text_peer)
+    assert sock.getpeername()[0] == "127.0.0.2"
+    hopeless = make_pool(socket_options=[(socket.SOL_SOCKET, 12345, 1)])
+    with pytest.raises(ConnectError, match="Protocol not available"):
+        hopeless.request("GET", url(text_peer))
+
+
+def test_what_is_asked_for_need_not_be_a_path(text_peer, make_pool):
+    pool = make_pool()
+    asking = background(pool.request, "OPTIONS", url(text_peer, "/x"), target="*")
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"OPTIONS * HTTP/1.1"
+    text_peer.send_bytes(DONE)
+    assert asking.result().read() == b"done"
+
+
+def test_a_pool_tells_of_the_dial_too(make_pool):
+    told = []
+    with http2bin.serve() as service:
+        pool = make_pool(verify=service.ca_file)
+        for _ in range(2):
+            pool.request(
+                "GET", f"{service.url}/get", watch=lambda *one: told.append(one)
+            )
+    dial = [Moment.connecting, Moment.connected, Moment.securing, Moment.secured]
+    send = [Moment.sending, Moment.head_sent, Moment.body_sent]
+    assert told == [
+        *[(moment, None) for moment in dial],
+        *[(moment, HTTPVersion.http20) for moment in send * 2],
+    ]
+
+
 # Identities.
+
+
+def test_names_to_be_verified_keep_connections_apart(make_pool):
+    with http2bin.serve() as service:
+        pool = make_pool(verify=service.ca_file)
+        address = f"https://127.0.0.1:{service.port}/get"
+        for name in ("localhost", None, "localhost"):
+            assert pool.request("GET", address, server_hostname=name).read()
+        assert pool.connections == 2
+        with pytest.raises(TLSError, match=r"a\.test"):
+            pool.request("GET", address, server_hostname="a.test")
 
 
 @pytest.mark.scenario(28)
@@ -920,21 +1036,6 @@ def test_a_pool_connects_from_where_and_as_it_is_told(text_peer, make_pool):
         )
 
 
-@pytest.mark.scenario(214)
-def test_a_pool_may_lead_to_a_unix_socket(tmp_path, make_pool):
-    path = str(tmp_path / "socket")
-    with socket.socket(socket.AF_UNIX) as listener:
-        listener.bind(path)
-        listener.listen()
-        pool = make_pool(uds=path)
-        asking = background(pool.request, "GET", "http://docker/containers")
-        sock, _ = listener.accept()
-        with sock:
-            assert path_asked_for(sock) == "/containers"
-            sock.sendall(DONE)
-            assert asking.result().read() == b"done"
-
-
 # The end.
 
 
@@ -1081,6 +1182,10 @@ def test_a_pool_that_is_dropped_needs_no_collector(text_peer):
         {"timeout": -1},
         {"h2c": "perhaps"},
         {"keepalive": (0, 1)},
+        {"max_idle_connections": -1},
+        {"http1": False, "http2": False},
+        {"h2c": "upgrade", "http2": False},
+        {"proxy": "http://a.test", "uds": "/path"},
     ],
 )
 def test_limits_that_make_no_sense_are_refused(options):

@@ -27,6 +27,7 @@ from hyper import (
     http2bin,
 )
 from hyper.tls import init_context
+from hyper.transport.proxy import Proxy
 
 KNOWN = f"{USERNAME}:{PASSWORD}"
 every_proxy = pytest.mark.parametrize("name", PROXIES)
@@ -143,6 +144,17 @@ def test_the_certificate_of_a_proxy_is_verified_too(real_server, service, name):
     )
     with pytest.raises(TLSError, match="not accepted"):
         conn.request("GET", "/")
+
+
+@every_proxy
+def test_tls_with_a_proxy_may_have_a_context_of_its_own(real_server, service, name):
+    server = real_server(name, "tls")
+    proxy = Proxy.parse(server.proxy_url("https"), context=init_context(server.ca_file))
+    context = init_context(service.ca_file)
+    with HTTPConnection(
+        service.url, ssl_context=context, proxy=proxy, timeout=10
+    ) as conn:
+        assert fetch(conn) is HTTPVersion.http20
 
 
 @pytest.mark.parametrize(

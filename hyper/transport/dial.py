@@ -149,7 +149,7 @@ class Route:
             raise LocalProtocolError(f"{' and '.join(given)} exclude each other")
         context = None
         if proxy is not None and proxy.origin.secure:
-            context = ssl_context or default_context()
+            context = proxy.context or ssl_context or default_context()
         return cls(
             proxy,
             context,

@@ -28,7 +28,7 @@ import ipaddress
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ..common.exceptions import (
@@ -55,6 +55,9 @@ from ..common.request import Request
 from ..common.stream import Fields
 from ..common.target import Origin, host_and_port, parse_host
 from ..common.validation import Headers, fields
+
+if TYPE_CHECKING:
+    from .tls import Context
 
 #: The schemes, and the port of each where the URL has none.
 DEFAULT_PORTS = {
@@ -97,10 +100,16 @@ class Proxy:
     password: bytes = field(default=b"", repr=False)
     #: Fields for the proxy alone, in order. They may hold credentials.
     headers: tuple[tuple[bytes, bytes], ...] = field(default=(), repr=False)
+    #: How to speak TLS with it, if ``scheme`` is ``https``; None: as with the server.
+    context: Context | None = field(default=None, repr=False)
 
     @classmethod
     def parse(
-        cls, url: str, headers: Headers | None = None, default_port: int | None = None
+        cls,
+        url: str,
+        headers: Headers | None = None,
+        default_port: int | None = None,
+        context: Context | None = None,
     ) -> Proxy:
         """Read what a user or the environment gave as a proxy.
 
@@ -110,6 +119,7 @@ class Proxy:
         :param headers: fields to send to an HTTP proxy with every request to it.
         :param default_port: the port if the URL has none; None for the scheme's own:
             80, 443 and, for SOCKS, 1080.
+        :param context: how to speak TLS with an https proxy. None: as with the server.
         :raises LocalProtocolError: for what names no proxy, for credentials that the
             scheme cannot carry, and for headers that are not fit to be sent. The
             message holds no credentials.
@@ -147,6 +157,7 @@ class Proxy:
             username,
             password,
             tuple(proxy_fields(headers)),
+            context,
         )
         proxy._check()
         return proxy
