@@ -30,8 +30,9 @@ from .common.exceptions import (
 from .common.headers import HTTPHeaderMap
 from .common.protocol import CANCEL, HTTPVersion, WireProtocol
 from .common.stream import Stream
-from .transport.bufsocket import BufferedSocket
+from .transport.bufsocket import Address, BufferedSocket
 from .transport.deadline import Deadlines
+from .transport.tls import SharedTLS, TLSFilter
 
 #: How much a decoder may give at once where the user sets no limit.
 PIECE = 256 * 1024
@@ -261,6 +262,26 @@ class Response:
             Informational(status, HTTPHeaderMap.from_wire(fields))
             for status, fields in self._stream.informational
         ]
+
+    @property
+    def local_address(self) -> Address:
+        """This side's address on the connection, as the ``socket`` module writes it."""
+        return self._line.socket.local_address
+
+    @property
+    def peer_address(self) -> Address | None:
+        """The other side's, which is a proxy if there is one; None if it is unknown."""
+        return self._line.socket.peer_address
+
+    @property
+    def tls(self) -> SharedTLS | None:
+        """The TLS that the response came through, to ask for certificate and cipher.
+
+        None if there is none, or it is made with a context of pyOpenSSL.
+        """
+        wire = self._line.socket
+        layer = wire.innermost_filter
+        return SharedTLS(layer.tls, wire) if isinstance(layer, TLSFilter) else None
 
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """Return a field's value, as ``http.client`` does: values joined with ", "."""

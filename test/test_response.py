@@ -7,16 +7,20 @@ import zlib
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import PingFrame, SettingsFrame, WindowUpdateFrame
+from OpenSSL import SSL
 from threads import background, wait_for
 
 from hyper import (
     DecodingError,
+    HTTPConnection,
     HTTPVersion,
     IncompleteRead,
     LocalProtocolError,
     ReadTimeout,
     StreamResetError,
+    http2bin,
 )
+from hyper.tls import init_context
 
 
 @pytest.fixture
@@ -60,6 +64,36 @@ def test_a_response_knows_its_head(respond):
 
 def test_a_status_that_nobody_named_has_no_reason(respond):
     assert respond([], status=599).reason == ""
+
+
+def test_a_response_knows_who_sent_it(respond, peer):
+    response = respond([])
+    assert response.local_address == peer.sock.getpeername()
+    assert response.peer_address == peer.sock.getsockname()
+    assert response.tls is None
+
+
+def test_a_response_knows_its_tls_even_after_the_connection():
+    with http2bin.serve() as service:
+        context = init_context(service.ca_file)
+        with HTTPConnection(service.url, ssl_context=context) as conn:
+            conn.request("GET", "/")
+            tls = conn.get_response().tls
+        for _ in range(2):
+            assert tls.server_hostname == "localhost"
+            assert tls.selected_alpn_protocol() == "h2"
+            assert tls.version() == "TLSv1.3"
+            assert tls.cipher()[1] == "TLSv1.3"
+            assert ("DNS", "localhost") in tls.getpeercert()["subjectAltName"]
+            assert tls.getpeercert(binary_form=True)[:1] == b"0"  # a DER sequence
+
+
+def test_tls_of_pyopenssl_is_not_shown():
+    with http2bin.serve() as service:
+        context = SSL.Context(SSL.TLS_CLIENT_METHOD)
+        with HTTPConnection(service.url, ssl_context=context) as conn:
+            conn.request("GET", "/")
+            assert conn.get_response().tls is None
 
 
 @pytest.mark.scenario(61)

@@ -1199,3 +1199,10 @@ class TestFilters:
         with pytest.raises(TLSError, match="the veil is torn"):
             silent.receive("a")
         assert isinstance(silent.wire.failure, TLSError)
+
+
+def test_the_address_of_a_peer_that_is_gone_is_not_known():
+    with socket.socket() as gone:
+        wire = BufferedSocket(gone)
+        assert wire.peer_address is None
+        assert wire.local_address == ("0.0.0.0", 0)

@@ -42,6 +42,7 @@ import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Protocol as Interface
+from typing import TypeAlias
 
 from ..common.exceptions import ConnectionLost, HyperError, RemoteProtocolError
 from ..common.protocol import EVERYONE, Protocol
@@ -57,6 +58,10 @@ YIELDS = 100
 #: Bytes that may wait to be sent. Uploads stay far below it; a peer that makes us
 #: answer and does not read the answers reaches it (CVE-2019-9517).
 MAX_UNSENT = 4 * 1024 * 1024
+
+
+#: The address of a socket: a tuple of TCP's, the path of a unix socket.
+Address: TypeAlias = "tuple[str | int, ...] | str | bytes"
 
 
 class Filter(Interface):
@@ -150,6 +155,9 @@ class BufferedSocket:
         self._clock = clock
         self._process = os.getpid()
         self._sock = sock
+        #: The addresses of both ends, as the ``socket`` module writes them.
+        self.local_address: Address = sock.getsockname()
+        self.peer_address: Address | None = _peer_address(sock)
         self._lock = threading.Lock()
         #: The thread that holds the lock; 0 if none does. Read without the lock.
         self._owner = 0
@@ -274,6 +282,11 @@ class BufferedSocket:
         if self._failure is None and protocol is not None:
             return protocol.failure
         return self._failure
+
+    @property
+    def innermost_filter(self) -> Filter | None:
+        """The encryption next to the Protocol; None if there is none."""
+        return self._filters[-1] if self._filters else None
 
     @property
     def closed(self) -> bool:
@@ -831,3 +844,12 @@ class BufferedSocket:
         for post in (self._reader, self._writer):
             if post is not None:
                 post.bell.close()
+
+
+def _peer_address(sock: socket.socket) -> Address | None:
+    """Return the address of the other end; None if it is gone already."""
+    try:
+        address: Address = sock.getpeername()
+    except OSError:
+        return None
+    return address

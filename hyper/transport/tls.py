@@ -21,7 +21,8 @@ import os
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
 import certifi
@@ -56,6 +57,9 @@ _default_lock = threading.Lock()
 
 #: How to speak TLS: the standard library's context, or one of pyOpenSSL.
 Context: TypeAlias = "ssl.SSLContext | SSL.Context"
+
+#: A certificate as the ``ssl`` module shows one that was verified.
+Certificate: TypeAlias = "Mapping[str, object]"
 
 Password = str | bytes | Callable[[], str | bytes]
 
@@ -182,6 +186,49 @@ class TLSFilter:
     def _fail(self, error: Exception) -> None:
         self.failure = TLSError(_describe(error, self._server_hostname))
         self.failure.__cause__ = error
+
+
+class SharedTLS:
+    """What may be asked of a TLS connection that threads share.
+
+    The words are those of :class:`ssl.SSLSocket`. Every method takes the lock of the
+    connection, as two threads must not be in one object of OpenSSL at a time.
+    Thread-safe; works after the connection has been closed, too.
+    """
+
+    def __init__(self, tls: ssl.SSLObject, lock: AbstractContextManager[object]):
+        self._tls = tls
+        self._lock = lock
+
+    @property
+    def server_hostname(self) -> str | None:
+        """The name that was asked for and verified."""
+        return self._tls.server_hostname
+
+    def getpeercert(self, binary_form: bool = False) -> Certificate | bytes | None:
+        """Return the server's certificate.
+
+        :param binary_form: whether to return it whole, in DER, verified or not.
+        :returns: what :meth:`ssl.SSLSocket.getpeercert` does: a dictionary that is
+            empty if nothing was verified, or bytes.
+        """
+        with self._lock:
+            return self._tls.getpeercert(binary_form)
+
+    def cipher(self) -> tuple[str, str, int] | None:
+        """Return the name of the cipher, the protocol that defines it, its bits."""
+        with self._lock:
+            return self._tls.cipher()
+
+    def version(self) -> str | None:
+        """Return the version of TLS, such as ``TLSv1.3``."""
+        with self._lock:
+            return self._tls.version()
+
+    def selected_alpn_protocol(self) -> str | None:
+        """Return what the server chose by ALPN, such as ``h2``."""
+        with self._lock:
+            return self._tls.selected_alpn_protocol()
 
 
 #: A TLS connection, of whichever library it is.
