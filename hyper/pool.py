@@ -66,14 +66,15 @@ from .transport.deadline import (
 from .transport.deadline import Timeout as Limits
 from .transport.dial import SocketOption
 from .transport.proxy import Proxy
-from .transport.tls import Context, default_context, init_context
+from .transport.tls import Context, Password, default_context, init_context
 from .verbs import Priority
 
 #: How to verify a server: with the default authorities, not at all, or with those in a
 #: file or directory.
 Verify = bool | str | os.PathLike[str]
-#: A client certificate, as :func:`hyper.tls.init_context` takes it.
-Certificate = str | tuple[str, str]
+#: A client certificate: the path of a PEM file with certificate and key; or the paths
+#: of both, None for the key that is with the certificate; or these and the password.
+Certificate = str | tuple[str, str | None] | tuple[str, str | None, Password | None]
 
 _Connection = HTTPConnection | HTTP11Connection | HTTP20Connection
 _Self = TypeVar("_Self", bound="ConnectionPool")
@@ -195,7 +196,7 @@ class ConnectionPool:
         idle one that was not used for the longest time is closed.
     :param max_connections_per_host: how many there may be to one server that speaks
         HTTP/1.1. Requests that get none wait, in the order in which they came.
-    :param max_idle_connections: how many of them may be unused. None: all.
+    :param max_idle: how many unused connections are kept. None: all.
     :param idle_timeout: for how many seconds a connection may be unused. None: no
         limit but the server's.
     :param timeout: the limits of requests that give none of their own: seconds for
@@ -205,8 +206,9 @@ class ConnectionPool:
         is taken for what it is: another object is another set of connections.
     :param verify: whether to verify the certificates of servers, or the path of a file
         or directory with the authorities to trust.
-    :param cert: a client certificate: the path of a PEM file with certificate and key,
-        or a pair of paths (certificate, key).
+    :param cert: a client certificate: the path of a PEM file with certificate and key;
+        a pair of paths (certificate, key); or (certificate, key, password), with None
+        for what there is not.
     :param pins: the keys that servers may have, as for
         :class:`~hyper.HTTP20Connection`. With them there are no http URLs.
     :param proxy: the URL of a proxy to connect through, as for
@@ -229,7 +231,7 @@ class ConnectionPool:
         *,
         max_connections: int = 100,
         max_connections_per_host: int = 10,
-        max_idle_connections: int | None = None,
+        max_idle: int | None = None,
         idle_timeout: float | None = 90.0,
         timeout: TimeoutLike = None,
         ssl_context: Context | None = None,
@@ -250,10 +252,8 @@ class ConnectionPool:
         for limit in (max_connections, max_connections_per_host):
             if limit < 1:
                 raise ValueError(f"a pool has at least one connection, not {limit}")
-        if max_idle_connections is not None and max_idle_connections < 0:
-            raise ValueError(
-                f"a pool cannot keep {max_idle_connections} idle connections"
-            )
+        if max_idle is not None and max_idle < 0:
+            raise ValueError(f"max_idle is not negative, as {max_idle} is")
         if idle_timeout is not None and not idle_timeout > 0:
             raise ValueError(f"idle_timeout is positive or None, not {idle_timeout}")
         if ssl_context is not None and (verify is not True or cert is not None):
@@ -265,7 +265,7 @@ class ConnectionPool:
         # Constant.
         self._max_connections = max_connections
         self._max_per_host = max_connections_per_host
-        self._max_idle = max_idle_connections
+        self._max_idle = max_idle
         self._idle_timeout = idle_timeout
         self._limits = Limits.of(timeout)
         self._ssl_context = ssl_context
@@ -481,7 +481,7 @@ class ConnectionPool:
         context = self._contexts.get((verify, cert))
         if context is None:
             # Two threads may come here at once. Both have to leave with the same one.
-            made = _make_context(verify, cert)
+            made = make_context(verify, cert)
             context = self._contexts.setdefault((verify, cert), made)
         return context
 
@@ -552,7 +552,7 @@ class ConnectionPool:
     # All that follows is called with _mutex held.
 
     def _settle(self) -> None:
-        """Read the notes, close what is idle and not wanted, and serve who waits."""
+        """Read the notes, close what was idle for too long, and serve who waits."""
         returned = self._desk.returned
         while returned:
             member, when = returned.popleft()
@@ -567,8 +567,9 @@ class ConnectionPool:
                     break
                 self._discard(oldest)
         self._serve()
-        while self._max_idle is not None and len(self._idle) > self._max_idle:
-            self._discard(next(iter(self._idle)))
+        if self._max_idle is not None:
+            while len(self._idle) > self._max_idle:
+                self._discard(next(iter(self._idle)))
 
     def _rest(self, member: _Member, since: float) -> None:
         """Keep a connection that nobody uses now, if it can be used again."""
@@ -710,8 +711,16 @@ def _proxy(given: str | Proxy | None) -> Proxy | None:
     return Proxy.parse(given) if isinstance(given, str) else given
 
 
-def _make_context(verify: Verify, cert: Certificate | None) -> ssl.SSLContext:
-    context = init_context(None if isinstance(verify, bool) else verify, cert)
+def make_context(verify: Verify, cert: Certificate | None) -> ssl.SSLContext:
+    """Return a new context that does what a pool's ``verify`` and ``cert`` say.
+
+    :raises OSError: if a file that they name cannot be read.
+    """
+    path = None if isinstance(verify, bool) else verify
+    if isinstance(cert, tuple) and len(cert) == 3:
+        context = init_context(path, cert[:2], cert[2])
+    else:
+        context = init_context(path, cert)
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE

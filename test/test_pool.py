@@ -636,7 +636,7 @@ def test_without_an_idle_timeout_connections_stay(text_peer, make_pool, clock):
 
 
 def test_of_the_idle_ones_those_used_last_are_kept(text_peers, make_pool):
-    pool = make_pool(max_idle_connections=2)
+    pool = make_pool(max_idle=2)
     socks = [exchange(pool, one) for one in text_peers]
     assert pool.connections == 2
     assert is_closed(socks[0])
@@ -645,7 +645,7 @@ def test_of_the_idle_ones_those_used_last_are_kept(text_peers, make_pool):
 
 
 def test_a_connection_that_may_not_be_idle_is_still_for_who_waits(text_peer, make_pool):
-    pool = make_pool(max_idle_connections=0, max_connections_per_host=1)
+    pool = make_pool(max_idle=0, max_connections_per_host=1)
     sock, held = hold(pool, text_peer)
     waiting = ask(pool, text_peer, "/waits")
     wait_for(lambda: pool.waiting)
@@ -1182,7 +1182,7 @@ def test_a_pool_that_is_dropped_needs_no_collector(text_peer):
         {"timeout": -1},
         {"h2c": "perhaps"},
         {"keepalive": (0, 1)},
-        {"max_idle_connections": -1},
+        {"max_idle": -1},
         {"http1": False, "http2": False},
         {"h2c": "upgrade", "http2": False},
         {"proxy": "http://a.test", "uds": "/path"},

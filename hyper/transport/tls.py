@@ -268,7 +268,7 @@ def _describe(error: Exception, server_hostname: str | None) -> str:
 
 def init_context(
     cert_path: str | os.PathLike[str] | None = None,
-    cert: str | tuple[str, str] | None = None,
+    cert: str | tuple[str, str | None] | None = None,
     cert_password: Password | None = None,
 ) -> ssl.SSLContext:
     """Return a context that verifies servers as hyper does by default.
@@ -281,7 +281,8 @@ def init_context(
         authorities to trust. None: those named by the environment variables
         ``SSL_CERT_FILE`` and ``SSL_CERT_DIR`` where one is set, else certifi's.
     :param cert: a client certificate: the path of a PEM file with certificate and key,
-        or a pair of paths (certificate, key).
+        or a pair of paths (certificate, key), where None is a key that is in the same
+        file.
     :param cert_password: what decrypts the key, or a function that returns it.
     :raises FileNotFoundError: if a file is not there.
     :raises ssl.SSLError: if a file is not what it should be.
