@@ -316,6 +316,7 @@ class Exchanger(Generic[R]):
                     )
                     error.retry_safe = True
                     raise error
+            exchange.tell(Moment.again, line)
 
     def _send_body(self, exchange: Exchange) -> None:
         """Send what comes after the head, as far as the server wants it."""
@@ -323,7 +324,8 @@ class Exchanger(Generic[R]):
             exchange.tell(Moment.head_sent, exchange.line)
             if exchange.request.body_length != 0 and self._is_wanted(exchange):
                 self._upload(exchange, exchange.body)
-            exchange.tell(Moment.body_sent, exchange.line)
+            if exchange.stream.error is None:
+                exchange.tell(Moment.body_sent, exchange.line)
 
     @contextmanager
     def _cancelling(self, exchange: Exchange) -> Iterator[None]:

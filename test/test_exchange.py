@@ -9,6 +9,7 @@ import weakref
 
 import pytest
 from h2.errors import ErrorCodes
+from h2.settings import SettingCodes
 from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
 from peer import Frames, wire
 from threads import (
@@ -1484,6 +1485,38 @@ def test_that_a_request_is_sent_once_more_is_told(peer):
     assert asking.result().status == 200
     sending = [Moment.sending, Moment.head_sent, Moment.body_sent]
     assert told == [*sending, Moment.again, *sending]
+
+
+def test_that_a_request_has_to_look_for_another_connection_is_told(peer):
+    told = []
+    conn, first = start(peer, {SettingCodes.MAX_CONCURRENT_STREAMS: 1})
+    asking = background(
+        conn.request, "GET", "/", watch=lambda moment, version: told.append(moment)
+    )
+    wait_for(lambda: asking.waits_in("wait_until"))
+    peer.send_goaway(first)
+    peer.greet()
+    assert asking.result()
+    sending = [Moment.sending, Moment.head_sent, Moment.body_sent]
+    dialling = [Moment.connecting, Moment.connected]
+    assert told == [Moment.sending, Moment.again, *dialling, *sending]
+
+
+def test_a_request_that_fails_on_its_way_is_not_told_to_be_sent(peer):
+    told = []
+
+    def body():
+        peer.want_headers(3)
+        peer.send_reset(3, ErrorCodes.INTERNAL_ERROR)
+        yield b"more"
+
+    conn, _ = start(peer)
+    stream_id = conn.request(
+        "POST", "/", body(), watch=lambda moment, version: told.append(moment)
+    )
+    with pytest.raises(StreamResetError):
+        conn.get_response(stream_id)
+    assert told == [Moment.sending, Moment.head_sent]
 
 
 @pytest.mark.parametrize("moment", [Moment.head_sent, Moment.body_sent])

@@ -34,7 +34,7 @@ class Moment(enum.Enum):
     head_sent = "head sent"
     #: All of the request is, as far as the server wants it. The response is waited for.
     body_sent = "body sent"
-    #: The server has not acted on the request, which is sent once more.
+    #: The server has not acted on the request, and it is to be sent once more.
     again = "again"
 
 
