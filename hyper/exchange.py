@@ -324,7 +324,7 @@ class Exchanger(Generic[R]):
             exchange.tell(Moment.head_sent, exchange.line)
             if exchange.request.body_length != 0 and self._is_wanted(exchange):
                 self._upload(exchange, exchange.body)
-            if exchange.stream.error is None:
+            if exchange.stream.error is None or exchange.stream.status is not None:
                 exchange.tell(Moment.body_sent, exchange.line)
 
     @contextmanager

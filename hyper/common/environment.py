@@ -35,12 +35,12 @@ def proxy_from_environment(
         :class:`~hyper.common.target.Origin`.
     :param environ: the environment; its names are case-sensitive.
     """
-    if _is_excepted(host, port, _variable("no_proxy", environ) or ""):
-        return None
     url = _variable(f"{scheme}_proxy", environ)
     if url is None:
         url = _variable("all_proxy", environ)
-    return url or None
+    if not url or _is_excepted(host, port, _variable("no_proxy", environ) or ""):
+        return None
+    return url
 
 
 def _variable(name: str, environ: Mapping[str, str]) -> str | None:
