@@ -7,7 +7,8 @@ BufferedSocket with a Protocol; an old one goes on until its exchanges have ende
 new requests use a new one.
 
 A request that the server cannot have acted on (it said so, or not a byte of it left
-this machine) is sent once more, without the user noticing. Nothing else ever is.
+this machine) is sent once more, without the user noticing. So is one that is idempotent
+and met the end of a connection that was kept alive. Nothing else ever is.
 
 Locks, in the order in which they may be taken: ``_dialing``, held while connecting, so
 that threads that ask at once share one connection; its waits have deadlines. Then a
@@ -33,7 +34,7 @@ from .common.exceptions import (
     Timeout,
 )
 from .common.moment import Moment, Watch
-from .common.protocol import CANCEL, HEADS, NO_ERROR, WireProtocol
+from .common.protocol import CANCEL, HEADS, NO_ERROR, HTTPVersion, WireProtocol
 from .common.request import Request
 from .common.stats import Stats
 from .common.stream import Stream
@@ -49,6 +50,8 @@ from .transport.tls import TLSLayer
 MAX_DIALS = 4
 #: Bytes of one upload that may wait for the kernel: enough to keep it busy.
 MAX_QUEUED = 65536
+#: RFC 9110 section 9.2.2.
+IDEMPOTENT = frozenset(b"GET HEAD OPTIONS TRACE PUT DELETE".split())
 #: How long to wait for 100 Continue, in seconds: curl's figure.
 CONTINUE_PATIENCE = 1.0
 
@@ -91,8 +94,8 @@ class Exchange:
     final: bool = True
     #: Made anew each time that the request is sent.
     meter: Meter = field(init=False)
-    #: Where it was sent, and how much had been queued there before.
-    _sent: tuple[Line, Stream, int] | None = None
+    #: Where it was sent, and how much had been queued and received there before.
+    _sent: tuple[Line, Stream, int, int] | None = None
 
     @property
     def line(self) -> Line:
@@ -110,17 +113,36 @@ class Exchange:
     def unseen(self) -> bool:
         """True if no byte of it can have reached the server."""
         assert self._sent is not None
-        line, _, queued_before = self._sent
+        line, _, queued_before, _ = self._sent
         return line.socket.sent_bytes <= queued_before
+
+    @property
+    def repeatable(self) -> bool:
+        """True if it met a server that was just closing a connection it had used.
+
+        RFC 9112 section 9.5: HTTP/1.1 has no GOAWAY, so that the end of a connection
+        and the next request may pass each other. Nothing came in answer, and a method
+        that is idempotent may be tried again even if the request had been acted on.
+        """
+        assert self._sent is not None
+        line, _, _, received_before = self._sent
+        return (
+            line.protocol.version is HTTPVersion.http11
+            and line.protocol.opened > 1
+            and line.socket.received_bytes == received_before
+            and self.request.method in IDEMPOTENT
+        )
 
     def tell(self, moment: Moment, line: Line) -> None:
         """Tell who watches; no lock may be held."""
         if self.watch is not None:
             self.watch(moment, line.protocol.version)
 
-    def sent(self, line: Line, stream: Stream, queued_before: int) -> None:
+    def sent(
+        self, line: Line, stream: Stream, queued_before: int, received_before: int
+    ) -> None:
         """Note where it was sent, the last time it was."""
-        self._sent = line, stream, queued_before
+        self._sent = line, stream, queued_before, received_before
         self.stream_id = self.stream_id or stream.stream_id
 
 
@@ -405,7 +427,7 @@ class Exchanger(Generic[R]):
                     return False  # There are no more ids.
                 stream = protocol.open(exchange.request, end_stream)
                 self._next_stream_id = protocol.next_stream_id
-            exchange.sent(line, stream, queued_before)
+            exchange.sent(line, stream, queued_before, wire.received_bytes)
             exchange.meter = Meter(exchange.request.body_length)
             doing = f"sending the request on stream {stream.stream_id}"
             try:
@@ -626,15 +648,19 @@ class Exchanger(Generic[R]):
     def _try_again(self, exchange: Exchange, error: HyperError) -> bool:
         """Tell whether to send a request again that failed: once, as a rule.
 
-        Only if the server cannot have acted on it, and the body can be read again.
+        Only if the server cannot have acted on it, or it does no harm if it has; and
+        the body can be read again.
         """
         if not self._replayable(exchange):
             return False
         if self._falls_back(exchange, error):
             return self._try_once_more(exchange)
         if not isinstance(error, RequestNotProcessed):
-            lost = isinstance(error, ConnectionLost) and exchange.unseen
-            return lost and self._try_once_more(exchange)
+            return (
+                isinstance(error, ConnectionLost)
+                and (exchange.unseen or exchange.repeatable)
+                and self._try_once_more(exchange)
+            )
         goaway = error.__cause__
         if isinstance(goaway, ConnectionTerminated):
             served = goaway.last_stream_id >= exchange.line.first_stream_id

@@ -194,6 +194,57 @@ def test_a_server_that_hangs_up_without_an_answer_is_an_error(text_peer):
     assert not caught.value.retry_safe, "it may have acted on the request"
 
 
+def lose_the_second_of_two(text_peer, conn, method, answer=b""):
+    """Have the connection end in the answer to its second request."""
+    conn.request("GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.respond(b"body")
+    assert conn.get_response().read() == b"body"
+    stream_id = conn.request(method, "/again", b"x" if method == "POST" else None)
+    text_peer.want_head()
+    text_peer.send_bytes(answer)
+    text_peer.hang_up()
+    return stream_id
+
+
+@pytest.mark.scenario(182)
+def test_a_server_may_hang_up_just_when_the_next_request_comes(text_peer):
+    conn = text_peer.connection()
+    lose_the_second_of_two(text_peer, conn, "GET")
+    waiting = background(conn.get_response)
+    text_peer.accept()
+    assert text_peer.want_head()[0] == b"GET /again HTTP/1.1"
+    text_peer.respond(b"here")
+    assert waiting.result().read() == b"here"
+
+
+@pytest.mark.scenario(182)
+@pytest.mark.parametrize(
+    ("method", "answer"),
+    [("POST", b""), ("GET", b"HTTP/1.1 20"), ("GET", b"HTTP/1.1 103 Hints\r\n\r\n")],
+)
+def test_it_may_have_acted_on_what_is_not_idempotent_or_half_answered(
+    text_peer, method, answer
+):
+    conn = text_peer.connection()
+    lose_the_second_of_two(text_peer, conn, method, answer)
+    with pytest.raises(ConnectionLost) as caught:
+        conn.get_response()
+    assert not caught.value.retry_safe
+
+
+@pytest.mark.scenario(182)
+def test_a_request_that_is_lost_twice_is_not_sent_a_third_time(text_peer):
+    conn = text_peer.connection()
+    lose_the_second_of_two(text_peer, conn, "GET")
+    waiting = background(conn.get_response)
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.hang_up()
+    assert isinstance(waiting.error(), ConnectionLost)
+
+
 @pytest.mark.scenario(183)
 def test_a_body_cut_short_raises(text_peer):
     conn = text_peer.connection()
