@@ -342,6 +342,8 @@ class Exchanger(Generic[R]):
 
     def _send_body(self, exchange: Exchange) -> None:
         """Send what comes after the head, as far as the server wants it."""
+        if exchange.request.body_length == 0 and exchange.watch is None:
+            return
         with self._cancelling(exchange):
             exchange.tell(Moment.head_sent, exchange.line)
             if exchange.request.body_length != 0 and self._is_wanted(exchange):
