@@ -56,12 +56,17 @@ def test_a_proxy_may_speak_tls(real_server: SharedServers, name: str):
 
 
 @every_proxy
-def test_a_tunnel_is_for_those_with_credentials(real_server: SharedServers, name: str):
-    server = real_server(name, "connect", "auth")
-    known = curl(server, server.proxy_url("http", KNOWN), "--proxytunnel")
+@pytest.mark.parametrize(
+    ("scheme", "features"), [("http", ["connect", "auth"]), ("https", ["tls-auth"])]
+)
+def test_a_tunnel_is_for_those_with_credentials(
+    real_server: SharedServers, name: str, scheme: str, features: list[str]
+):
+    server = real_server(name, *features)
+    known = curl(server, server.proxy_url(scheme, KNOWN), "--proxytunnel")
     assert known == ("0 200 200", HELLO)
-    for credentials in (WRONG, ":"):
-        proxy = server.proxy_url("http", credentials)
+    for credentials in (WRONG, ""):
+        proxy = server.proxy_url(scheme, credentials)
         status, body = curl(server, proxy, "--proxytunnel")
         assert (status.split()[1] in ("401", "407"), body) == (True, b"")
 

@@ -26,9 +26,11 @@ from . import (
     grpc,
     h2o,
     haproxy,
+    haproxy_tinyproxy,
     hypercorn,
     microsocks,
     nghttpd,
+    nghttpx_tinyproxy,
     nginx,
     node,
     squid,
@@ -75,7 +77,10 @@ SERVERS: Mapping[str, Recipe] = {
 }
 PROXIES: Mapping[str, Recipe] = {
     module.RECIPE.name: module.RECIPE
-    for module in (tinyproxy, squid, microsocks, dante)
+    for module in (
+        *(tinyproxy, squid, haproxy_tinyproxy, nghttpx_tinyproxy),
+        *(microsocks, dante),
+    )
 }
 RECIPES: Mapping[str, Recipe] = {
     **SERVERS,

@@ -39,6 +39,7 @@ RECIPE = Recipe(
         "connect": HTTP,
         "forward": HTTP,
         "tls": HTTP,
+        "tls-auth": HTTP,
         "auth": "its users are those of the machine",
     },
 )

@@ -27,6 +27,7 @@ RECIPE = Recipe(
         "connect": HTTP,
         "forward": HTTP,
         "tls": HTTP,
+        "tls-auth": HTTP,
         "socks4": "it speaks SOCKS5 alone",
     },
 )

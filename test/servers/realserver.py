@@ -176,16 +176,16 @@ class RealServer:
     def proxy_url(self, scheme: str, credentials: str | None = None) -> str:
         """Return the URL of a proxy.
 
-        It is on the port with TLS for ``https``, on the one that wants credentials if
-        some are given, ``user:password``, and else on the open one.
+        It is on the port with TLS for ``https``, and on the one that wants credentials
+        if some are given, ``user:password``, or ``""``, which are none.
         """
-        if scheme == "https":
-            return self._url(scheme, self.ports.proxy_tls, "")
-        if credentials is None:
-            return self._url(scheme, self.ports.proxy, "")
-        return self._url(scheme, self.ports.proxy_auth, "").replace(
-            "://", f"://{credentials}@"
-        )
+        secure, closed = scheme == "https", credentials is not None
+        if secure:
+            port = self.ports.proxy_tls_auth if closed else self.ports.proxy_tls
+        else:
+            port = self.ports.proxy_auth if closed else self.ports.proxy
+        url = self._url(scheme, port, "")
+        return url.replace("://", f"://{credentials}@") if credentials else url
 
     def restart(self) -> None:
         """Kill the server and start it again, ready, on the same ports.

@@ -53,12 +53,16 @@ PROXY_FEATURES: Mapping[str, str] = {
     "socks4": "SOCKS4 to addresses",
     "socks5": "SOCKS5 to addresses and names",
     "auth": "a port that wants USERNAME and PASSWORD",
+    "tls-auth": "a TLS port that wants them",
 }
 """The same for proxies."""
 
 USERNAME, PASSWORD = "alice", "sesame"
 
-PORT_NAMES = ("tls", "h2c", "h1", "h1_tls", "proxy", "proxy_auth", "proxy_tls")
+PORT_NAMES = (
+    *("tls", "h2c", "h1", "h1_tls"),
+    *("proxy", "proxy_auth", "proxy_tls", "proxy_tls_auth"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +79,7 @@ class Ports:
     proxy: int | None = None
     proxy_auth: int | None = None
     proxy_tls: int | None = None
+    proxy_tls_auth: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

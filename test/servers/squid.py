@@ -16,8 +16,9 @@ CONFIGURATION = """
 http_port 127.0.0.1:{proxy} name=open
 http_port 127.0.0.1:{proxy_auth} name=closed
 https_port 127.0.0.1:{proxy_tls} name=tls tls-cert={pair_file}
+https_port 127.0.0.1:{proxy_tls_auth} name=tls_closed tls-cert={pair_file}
 auth_param basic program /usr/lib/squid/basic_ncsa_auth {passwords}
-acl at_closed myportname closed
+acl at_closed myportname closed tls_closed
 acl known proxy_auth REQUIRED
 http_access deny at_closed !known
 http_access allow all
@@ -46,6 +47,7 @@ def prepare(place: Place) -> list[list[str]]:
         proxy=place.ports.proxy,
         proxy_auth=place.ports.proxy_auth,
         proxy_tls=place.ports.proxy_tls,
+        proxy_tls_auth=place.ports.proxy_tls_auth,
         pair_file=place.authority.pair_file,
         passwords=passwords,
     )
@@ -58,7 +60,7 @@ RECIPE = Recipe(
     package="apt-get install squid",
     find=program("squid"),
     prepare=prepare,
-    ports=(("proxy",), ("proxy_auth",), ("proxy_tls",)),
+    ports=(("proxy",), ("proxy_auth",), ("proxy_tls",), ("proxy_tls_auth",)),
     needs_backend=True,
     public_docroot=True,
     words=PROXY_FEATURES,

@@ -14,7 +14,26 @@ LogLevel Connect
 """
 
 
-def prepare(place: Place) -> list[list[str]]:
+HTTP = "it is an HTTP proxy"
+IN_FRONT = "without TLS there is only tinyproxy itself"
+
+#: Of recipes that put something with TLS in front of this one.
+PORTS_BEHIND_TLS = (
+    ("proxy",),
+    ("proxy_auth",),
+    ("proxy_tls",),
+    ("proxy_tls_auth",),
+)
+CANNOT_BEHIND_TLS = {
+    "connect": IN_FRONT,
+    "forward": IN_FRONT,
+    "auth": IN_FRONT,
+    "socks4": HTTP,
+    "socks5": HTTP,
+}
+
+
+def prepare(place: Place, program: str | None = None) -> list[list[str]]:
     wanted = {
         place.ports.proxy: "",
         place.ports.proxy_auth: f"BasicAuth {USERNAME} {PASSWORD}",
@@ -23,7 +42,7 @@ def prepare(place: Place) -> list[list[str]]:
         place.write(f"{port}.conf", CONFIGURATION.format(port=port, options=options))
         for port, options in wanted.items()
     ]
-    return [[place.program, "-d", "-c", str(path)] for path in paths]
+    return [[program or place.program, "-d", "-c", str(path)] for path in paths]
 
 
 RECIPE = Recipe(
@@ -36,7 +55,8 @@ RECIPE = Recipe(
     words=PROXY_FEATURES,
     cannot={
         "tls": "it speaks no TLS",
-        "socks4": "it is an HTTP proxy",
-        "socks5": "it is an HTTP proxy",
+        "tls-auth": "it speaks no TLS",
+        "socks4": HTTP,
+        "socks5": HTTP,
     },
 )

@@ -1,0 +1,38 @@
+"""nghttpx as the end of TLS in front of tinyproxy, which speaks none.
+
+It offers HTTP/2 to its clients, and HTTP/1.1 to those that want no other.
+"""
+
+from __future__ import annotations
+
+from . import tinyproxy
+from .recipe import PROXY_FEATURES, Place, Recipe, program
+
+
+def prepare(place: Place) -> list[list[str]]:
+    authority, ports = place.authority, place.ports
+    fronts = [
+        [
+            *(place.program, "--conf", "/dev/null", "--http2-proxy", "--workers=1"),
+            *("--frontend", f"127.0.0.1,{port}"),
+            *("--backend", f"127.0.0.1,{behind}"),
+            *(str(authority.key_file), str(authority.cert_file)),
+        ]
+        for port, behind in (
+            (ports.proxy_tls, ports.proxy),
+            (ports.proxy_tls_auth, ports.proxy_auth),
+        )
+    ]
+    return [*fronts, *tinyproxy.prepare(place, tinyproxy.RECIPE.find())]
+
+
+RECIPE = Recipe(
+    name="nghttpx-tinyproxy",
+    package="apt-get install nghttp2-proxy tinyproxy",
+    find=lambda: tinyproxy.RECIPE.find() and program("nghttpx")(),
+    prepare=prepare,
+    ports=tinyproxy.PORTS_BEHIND_TLS,
+    needs_backend=True,
+    words=PROXY_FEATURES,
+    cannot=tinyproxy.CANNOT_BEHIND_TLS,
+)
