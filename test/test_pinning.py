@@ -5,6 +5,7 @@ from __future__ import annotations
 import ssl
 
 import pytest
+import truststore
 from OpenSSL import SSL
 from test_common_pins import not_der
 from threads import background
@@ -45,8 +46,20 @@ def unverified_of_pyopenssl(ca_file):
     return SSL.Context(SSL.TLS_CLIENT_METHOD)
 
 
+def of_truststore(ca_file):
+    # It trusts whom the system trusts, and on Linux that is whom SSL_CERT_FILE names.
+    return truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
 every_context = pytest.mark.parametrize(
-    "make_context", [init_context, unverified, of_pyopenssl, unverified_of_pyopenssl]
+    "make_context",
+    [
+        init_context,
+        unverified,
+        of_truststore,
+        of_pyopenssl,
+        unverified_of_pyopenssl,
+    ],
 )
 
 
@@ -64,7 +77,8 @@ def pin_of_server(port):
 
 @every_connection
 @every_context
-def test_the_right_key_is_let_through(service, of, make_context):
+def test_the_right_key_is_let_through(service, monkeypatch, of, make_context):
+    monkeypatch.setenv("SSL_CERT_FILE", service.ca_file)
     pin = pin_of_server(service.port)
     with of(
         service.url,
@@ -79,8 +93,9 @@ def test_the_right_key_is_let_through(service, of, make_context):
 @every_connection
 @every_context
 def test_a_server_with_another_key_gets_no_byte_of_a_request(
-    peer, ca, of, make_context
+    peer, ca, monkeypatch, of, make_context
 ):
+    monkeypatch.setenv("SSL_CERT_FILE", str(ca.ca_file))
     peer.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     peer.tls.load_cert_chain(ca.cert_file, ca.key_file)
     peer.tls.set_alpn_protocols(["h2"])

@@ -6,25 +6,40 @@ bytes put together by hand.
 
 import contextlib
 import datetime
+import fcntl
+import select
+import shutil
 import socket
 import ssl
+import struct
+import subprocess
+import termios
 
 import pytest
+import truststore
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 from peer import PATIENCE, Peer
-from threads import background
+from servers import ServerMissing
+from servers.fixtures import skip_or_fail
+from threads import background, wait_for
 
 from hyper import (
     ConnectionLost,
     HTTP11Connection,
     HTTP20Connection,
     HTTPConnection,
+    HTTPVersion,
     TLSError,
+    http2bin,
 )
 from hyper.tls import init_context
+
+every_kind = pytest.mark.parametrize(
+    "kind", [HTTP20Connection, HTTP11Connection, HTTPConnection]
+)
 
 
 class TLSPeer(Peer):
@@ -108,7 +123,7 @@ def server_hello(protocol):
 
 
 @pytest.mark.scenario(4)
-@pytest.mark.parametrize("kind", [HTTP20Connection, HTTP11Connection, HTTPConnection])
+@every_kind
 def test_a_protocol_that_was_not_offered_is_no_choice(kind):
     with socket.create_server(("127.0.0.1", 0)) as listener:
 
@@ -153,6 +168,154 @@ def test_a_name_does_not_end_at_a_nul(tls_peer, tmp_path, where):
         with pytest.raises(TLSError, match="localhost was not accepted"):
             conn.request("GET", "/")
     assert isinstance(refusing.error(), ssl.SSLError)
+
+
+@pytest.mark.scenario(23)
+def test_a_cipher_that_http2_forbids_is_taken_all_the_same(tls_peer, ca):
+    serving = server_context(ca)
+    serving.maximum_version = ssl.TLSVersion.TLSv1_2
+    serving.set_ciphers("ECDHE-ECDSA-AES256-SHA384")  # RFC 9113 appendix A has it
+    peer = tls_peer(serving)
+    conn = peer.connection(secure=True, ssl_context=init_context(ca.ca_file))
+    asking = background(conn.request, "GET", "/")
+    peer.greet()
+    assert peer.sock.cipher()[0] == "ECDHE-ECDSA-AES256-SHA384"
+    peer.respond(asking.result(), b"body")
+    assert conn.get_response().read() == b"body"
+
+
+def unread(pipe):
+    """Return how many bytes in a pipe its reader has not taken."""
+    (count,) = struct.unpack("i", fcntl.ioctl(pipe, termios.FIONREAD, bytes(4)))
+    return count
+
+
+class OpenSSLServer:
+    """``openssl s_server``, which sends what it is told, and new keys at a ``K``."""
+
+    def __init__(self, ca):
+        program = shutil.which("openssl")
+        if program is None:
+            skip_or_fail(ServerMissing("openssl", "apt-get install openssl"))
+        command = [program, "s_server", "-accept", "127.0.0.1:0", "-alpn", "http/1.1"]
+        command += ["-cert", str(ca.cert_file), "-key", str(ca.key_file)]
+        self._process = subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            bufsize=0,
+        )
+        self.port = int(self.want(b"ACCEPT").rpartition(b":")[2])
+
+    def say(self, data):
+        """Have it send this, or do it: the first letter tells which."""
+        self._process.stdin.write(data)
+        wait_for(lambda: not unread(self._process.stdin))
+
+    def want(self, beginning):
+        """Return the next line of its output that begins so."""
+        line = b""
+        while not line.startswith(beginning):
+            assert select.select([self._process.stdout], [], [], PATIENCE)[0]
+            line = self._process.stdout.readline()
+            assert line, "it has ended"
+        return line
+
+    def close(self):
+        self._process.kill()
+        self._process.communicate()
+
+
+@pytest.mark.scenario(25)
+def test_new_keys_in_the_middle_of_a_transfer_are_not_noticed(ca):
+    context = init_context(ca.ca_file)
+    with contextlib.closing(OpenSSLServer(ca)) as server:
+        with HTTP11Connection(
+            "127.0.0.1", server.port, True, ssl_context=context, timeout=PATIENCE
+        ) as conn:
+            conn.request("GET", "/first")
+            server.want(b"GET /first")
+            server.say(b"HTTP/1.1 200 OK\nContent-Length: 8\n\nold\n")
+            response = conn.get_response()
+            assert response.read(4) == b"old\n"
+            server.say(b"K\n")
+            server.say(b"new\n")
+            assert response.read() == b"new\n"
+            # It has asked us for new keys as well.
+            conn.request("GET", "/second")
+            server.want(b"GET /second")
+            server.say(b"HTTP/1.1 204 Done\n\n")
+            assert conn.get_response().status == 204
+
+
+@every_kind
+@pytest.mark.scenario(11)
+def test_whom_the_system_trusts_is_asked_through_truststore(ca, monkeypatch, kind):
+    context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    with http2bin.serve() as service:
+        with kind(service.url, ssl_context=context, timeout=PATIENCE) as conn:
+            # On Linux the system is OpenSSL, and trusts whom this names.
+            monkeypatch.setenv("SSL_CERT_FILE", str(ca.ca_file))
+            with pytest.raises(TLSError, match="localhost was not accepted"):
+                conn.request("GET", "/get")
+            monkeypatch.setenv("SSL_CERT_FILE", service.ca_file)
+            conn.request("GET", "/get")
+            assert conn.get_response().status == 200
+            expected = {HTTP11Connection: HTTPVersion.http11}
+            assert conn.version is expected.get(kind, HTTPVersion.http20)
+
+
+@every_kind
+@pytest.mark.scenario(27)
+def test_a_client_certificate_is_shown_whose_key_has_a_password(
+    text_peer, ca, tmp_path, kind
+):
+    client = ca.issuer.issue_cert("client@a.test")
+    key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
+    file = tmp_path / "client.pem"
+    file.write_bytes(
+        client.cert_chain_pems[0].bytes()
+        + key.private_bytes(
+            serialization.Encoding.PEM,
+            serialization.PrivateFormat.PKCS8,
+            serialization.BestAvailableEncryption(b"secret"),
+        )
+    )
+    text_peer.tls = server_context(ca)
+    text_peer.tls.verify_mode = ssl.CERT_REQUIRED
+    text_peer.tls.load_verify_locations(ca.ca_file)
+    text_peer.tls.set_alpn_protocols(["h2", "http/1.1"])
+    context = init_context(ca.ca_file, str(file), "secret")
+    conn = text_peer.client(kind, secure=True, ssl_context=context)
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    shown = text_peer.sock.getpeercert(binary_form=True)
+    assert ssl.DER_cert_to_PEM_cert(shown).encode() == client.cert_chain_pems[0].bytes()
+    text_peer.want_bytes(10)
+    asking.result()
+
+
+@every_kind
+@pytest.mark.scenario(27)
+def test_a_server_that_misses_a_client_certificate_is_an_error(text_peer, ca, kind):
+    text_peer.tls = server_context(ca)
+    text_peer.tls.verify_mode = ssl.CERT_REQUIRED
+    text_peer.tls.load_verify_locations(ca.ca_file)
+    text_peer.tls.set_alpn_protocols(["h2", "http/1.1"])
+    context = init_context(ca.ca_file)
+    conn = text_peer.client(kind, secure=True, ssl_context=context)
+    # In TLS 1.3 the server says so when the client has done with the handshake, and
+    # perhaps has asked for something. If it has not, it tries once more.
+    asking = background(lambda: conn.get_response(conn.request("GET", "/")))
+    while asking.running:
+        wait_for(lambda: text_peer.has_caller or not asking.running)
+        if text_peer.has_caller:
+            with pytest.raises(ssl.SSLError):
+                text_peer.accept()
+    error = asking.error()
+    assert isinstance(error, TLSError)
+    assert "certificate required" in str(error)
 
 
 @pytest.mark.scenario(28)

@@ -18,7 +18,9 @@ import certifi
 import pytest
 import trustme
 from cryptography import x509
-from cryptography.hazmat.primitives import serialization
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 from cryptography.x509.oid import NameOID
 from threads import PATIENCE, background
 
@@ -463,6 +465,18 @@ def subject_hash(certificate):
     return f"{int.from_bytes(digest[:4], 'little'):08x}.0"
 
 
+def first_record_opened(record, secret):
+    """Return what is in the first record under a secret of TLS 1.3 (RFC 8446)."""
+
+    def expanded(label, size):  # section 7.1
+        name = b"tls13 " + label
+        info = size.to_bytes(2, "big") + bytes([len(name)]) + name + b"\0"
+        return HKDFExpand(hashes.SHA384(), size, info).derive(secret)
+
+    nonce = expanded(b"iv", 12)  # Section 5.3: the number of the first record is 0.
+    return AESGCM(expanded(b"key", 32)).decrypt(nonce, record[5:], record[:5])
+
+
 @pytest.fixture(scope="module")
 def authority_file(ca, tmp_path_factory):
     path = tmp_path_factory.mktemp("file") / "authority.pem"
@@ -595,13 +609,27 @@ class TestContexts:
             init_context(cert=str(path), cert_password="wrong")
 
     @pytest.mark.scenario(30)
-    def test_secrets_are_logged_where_the_environment_says(
+    def test_what_is_logged_where_the_environment_says_decrypts_a_recording(
         self, monkeypatch, certificate, authority_file, tmp_path
     ):
         log = tmp_path / "keys.log"
         monkeypatch.setenv("SSLKEYLOGFILE", str(log))
-        assert self.trusts(init_context(authority_file), certificate)
-        assert "CLIENT_TRAFFIC_SECRET_0 " in log.read_text()
+        layer = TLSFilter(init_context(authority_file), "server.test")
+        shake_hands(layer, Server(server_context(certificate)))
+        lines = (
+            line.split() for line in log.read_text().splitlines() if line[0] != "#"
+        )
+        secrets = {label: bytes.fromhex(secret) for label, _, secret in lines}
+        assert secrets.keys() >= {
+            "CLIENT_HANDSHAKE_TRAFFIC_SECRET",
+            "SERVER_HANDSHAKE_TRAFFIC_SECRET",
+            "CLIENT_TRAFFIC_SECRET_0",
+            "SERVER_TRAFFIC_SECRET_0",
+        }
+        assert layer.tls.cipher()[0] == "TLS_AES_256_GCM_SHA384"
+        record = layer.encrypt(b"GET / HTTP/1.1")
+        opened = first_record_opened(record, secrets["CLIENT_TRAFFIC_SECRET_0"])
+        assert opened == b"GET / HTTP/1.1" + b"\x17"  # the type of what it holds
 
     def test_the_default_is_made_once_for_each_environment(
         self, monkeypatch, certificate, authority_file
