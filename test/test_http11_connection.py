@@ -277,6 +277,17 @@ def test_a_response_that_is_none_is_an_error(text_peer):
         conn.get_response()
 
 
+@pytest.mark.scenario(7)
+def test_a_server_that_speaks_tls_is_recognised(text_peer):
+    conn = text_peer.connection()
+    conn.request("GET", "/")
+    text_peer.accept()
+    alert = b"\x15\x03\x01\x00\x02\x02\x46"  # protocol_version, as OpenSSL sends it
+    text_peer.send_bytes(alert)
+    with pytest.raises(InvalidResponseError, match="perhaps it speaks TLS"):
+        conn.get_response()
+
+
 @pytest.mark.scenario(191)
 def test_an_early_refusal_stops_the_upload(text_peer):
     conn = text_peer.connection()

@@ -210,7 +210,7 @@ def test_a_forwarded_request_says_where_to_and_who_asks(text_peer):
         proxy_headers={"X-Via": "1"},
         timeout=10,
     )
-    asking = background(conn.request, "GET", "/path?q", None, {"X-Own": "2"})
+    asking = background(conn.request, "GET", "/path?q#part", None, {"X-Own": "2"})
     text_peer.accept()
     assert text_peer.want_head() == [
         b"GET http://a.test/path?q HTTP/1.1",
@@ -283,6 +283,22 @@ def test_a_silent_proxy_is_a_timeout(text_peer):
     )
     with pytest.raises(ConnectTimeout, match="127"):
         conn.request("GET", "/")
+
+
+@every_connection
+@pytest.mark.scenario(254)
+def test_a_tunnel_that_ends_before_tls_is_spoken_is_an_error(text_peer, of):
+    conn = of("https://a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10)
+    asking = background(conn.request, "GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\n\r\n")
+    text_peer.want_bytes(100)
+    text_peer.hang_up()
+    error = asking.error()
+    assert isinstance(error, ConnectError)
+    assert "a.test port 443" in str(error)
+    assert error.retry_safe
 
 
 @pytest.mark.scenario(253)

@@ -31,8 +31,7 @@ def proxy_from_environment(
     """Return the URL of the proxy for an origin, as it was written; None: no proxy.
 
     :param scheme: ``http`` or ``https``.
-    :param host: a name or an address, as in an
-        :class:`~hyper.common.target.Origin`.
+    :param host: a name, or an address without brackets.
     :param environ: the environment; its names are case-sensitive.
     """
     url = _variable(f"{scheme}_proxy", environ)

@@ -440,8 +440,11 @@ class H11Protocol(WireProtocol):
                 if skipped:
                     return True
             if not self._buffer.agrees_with(b"HTTP/"):
-                start = shown(self._buffer.peek(61))
-                raise InvalidResponseError(f"server sent what is not HTTP/1: {start}")
+                said = self._buffer.peek(61)
+                hint = "; perhaps it speaks TLS on this port" * (said[0] == 0x15)
+                raise InvalidResponseError(
+                    f"server sent what is not HTTP/1: {shown(said)}{hint}"
+                )
         block = self._take_block(self._limits.max_header_bytes, "a header section")
         if block is None:
             return False
