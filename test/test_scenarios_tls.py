@@ -24,6 +24,7 @@ from cryptography.x509.oid import NameOID
 from peer import PATIENCE, Peer
 from servers import ServerMissing
 from servers.fixtures import skip_or_fail
+from test_transport_tls import encrypted_key
 from threads import background, wait_for
 
 from hyper import (
@@ -272,15 +273,9 @@ def test_a_client_certificate_is_shown_whose_key_has_a_password(
     text_peer, ca, tmp_path, kind
 ):
     client = ca.issuer.issue_cert("client@a.test")
-    key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
     file = tmp_path / "client.pem"
     file.write_bytes(
-        client.cert_chain_pems[0].bytes()
-        + key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
+        client.cert_chain_pems[0].bytes() + encrypted_key(client, b"secret")
     )
     text_peer.tls = server_context(ca)
     text_peer.tls.verify_mode = ssl.CERT_REQUIRED

@@ -492,6 +492,16 @@ def authority_directory(ca, tmp_path_factory):
     return path
 
 
+def encrypted_key(issued, password):
+    """Return in PEM the key of a certificate that trustme has issued."""
+    key = serialization.load_pem_private_key(issued.private_key_pem.bytes(), None)
+    return key.private_bytes(
+        serialization.Encoding.PEM,
+        serialization.PrivateFormat.PKCS8,
+        serialization.BestAvailableEncryption(password),
+    )
+
+
 @pytest.mark.usefixtures("plain_environment")
 class TestContexts:
     def trusts(self, context, certificate):
@@ -570,12 +580,7 @@ class TestContexts:
         self, ca, certificate, authority_file, tmp_path, password, files
     ):
         client = ca.issue_cert("client@client.test", common_name="client")
-        key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
-        key_pem = key.private_bytes(
-            serialization.Encoding.PEM,
-            serialization.PrivateFormat.PKCS8,
-            serialization.BestAvailableEncryption(b"secret"),
-        )
+        key_pem = encrypted_key(client, b"secret")
         cert_path, key_path = tmp_path / "cert.pem", tmp_path / "key.pem"
         chain = client.cert_chain_pems[0].bytes()
         cert_path.write_bytes(chain + key_pem if files == 1 else chain)
@@ -595,15 +600,9 @@ class TestContexts:
 
     def test_a_wrong_password_is_an_error(self, ca, tmp_path):
         client = ca.issue_cert("client@client.test")
-        key = serialization.load_pem_private_key(client.private_key_pem.bytes(), None)
         path = tmp_path / "client.pem"
         path.write_bytes(
-            client.cert_chain_pems[0].bytes()
-            + key.private_bytes(
-                serialization.Encoding.PEM,
-                serialization.PrivateFormat.PKCS8,
-                serialization.BestAvailableEncryption(b"secret"),
-            )
+            client.cert_chain_pems[0].bytes() + encrypted_key(client, b"secret")
         )
         with pytest.raises(ssl.SSLError):
             init_context(cert=str(path), cert_password="wrong")

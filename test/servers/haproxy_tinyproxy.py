@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from . import tinyproxy
-from .recipe import PROXY_FEATURES, Place, Recipe, program
+from .recipe import Place
 
 CONFIGURATION = """
 global
@@ -35,17 +35,7 @@ def prepare(place: Place) -> list[list[str]]:
     pair_file = place.authority.pair_file
     text = CONFIGURATION.format(ports=place.ports, pair_file=pair_file)
     path = place.write("haproxy.cfg", text)
-    front = [place.program, "-db", "-f", str(path)]
-    return [front, *tinyproxy.prepare(place, tinyproxy.RECIPE.find())]
+    return [[place.program, "-db", "-f", str(path)]]
 
 
-RECIPE = Recipe(
-    name="haproxy-tinyproxy",
-    package="apt-get install haproxy tinyproxy",
-    find=lambda: tinyproxy.RECIPE.find() and program("haproxy")(),
-    prepare=prepare,
-    ports=tinyproxy.PORTS_BEHIND_TLS,
-    needs_backend=True,
-    words=PROXY_FEATURES,
-    cannot=tinyproxy.CANNOT_BEHIND_TLS,
-)
+RECIPE = tinyproxy.behind("haproxy", "haproxy", prepare)

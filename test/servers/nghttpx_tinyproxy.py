@@ -6,12 +6,12 @@ It offers HTTP/2 to its clients, and HTTP/1.1 to those that want no other.
 from __future__ import annotations
 
 from . import tinyproxy
-from .recipe import PROXY_FEATURES, Place, Recipe, program
+from .recipe import Place
 
 
 def prepare(place: Place) -> list[list[str]]:
     authority, ports = place.authority, place.ports
-    fronts = [
+    return [
         [
             *(place.program, "--conf", "/dev/null", "--http2-proxy", "--workers=1"),
             *("--frontend", f"127.0.0.1,{port}"),
@@ -23,16 +23,6 @@ def prepare(place: Place) -> list[list[str]]:
             (ports.proxy_tls_auth, ports.proxy_auth),
         )
     ]
-    return [*fronts, *tinyproxy.prepare(place, tinyproxy.RECIPE.find())]
 
 
-RECIPE = Recipe(
-    name="nghttpx-tinyproxy",
-    package="apt-get install nghttp2-proxy tinyproxy",
-    find=lambda: tinyproxy.RECIPE.find() and program("nghttpx")(),
-    prepare=prepare,
-    ports=tinyproxy.PORTS_BEHIND_TLS,
-    needs_backend=True,
-    words=PROXY_FEATURES,
-    cannot=tinyproxy.CANNOT_BEHIND_TLS,
-)
+RECIPE = tinyproxy.behind("nghttpx", "nghttp2-proxy", prepare)
