@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from types import TracebackType
-from typing import NamedTuple, TypeVar
+from typing import NamedTuple, TypeVar, overload
 from typing import Protocol as Interface
 
 from .common.decoder import Decoder, decoder_for
@@ -283,6 +283,10 @@ class Response:
         layer = wire.innermost_filter
         return SharedTLS(layer.tls, wire) if isinstance(layer, TLSFilter) else None
 
+    @overload
+    def getheader(self, name: str, default: None = None) -> str | None: ...
+    @overload
+    def getheader(self, name: str, default: str) -> str: ...
     def getheader(self, name: str, default: str | None = None) -> str | None:
         """Return a field's value, as ``http.client`` does: values joined with ", "."""
         values = self.headers.get(name)

@@ -1,7 +1,7 @@
 """The programs in docs/examples do what they say, against servers of others' making.
 
-gRPC is spoken with Google's grpcio, WebSockets with Node.js and hypercorn. What those
-do not do on demand, a scripted peer does.
+gRPC is spoken with Google's grpcio, WebSockets with Node.js and hypercorn, and so on.
+What those do not do on demand, a scripted peer does, and a push service made of h2.
 """
 
 from __future__ import annotations
@@ -9,17 +9,27 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import ssl
 import subprocess
 import sys
+from datetime import datetime, timezone
 from pathlib import Path
 
 import pytest
 from h2.errors import ErrorCodes
 from hyperframe.frame import DataFrame, SettingsFrame
+from servers import ten_mebibytes
+from servers.apns import FakeAPNs
 from threads import background
 
 import hyper
-from hyper import HTTP20Connection, LocalProtocolError, StreamResetError
+from hyper import (
+    ConnectionPool,
+    HTTP20Connection,
+    LocalProtocolError,
+    StreamResetError,
+    http2bin,
+)
 from hyper.tls import init_context
 
 EXAMPLES = Path(__file__).parent.parent / "docs" / "examples"
@@ -28,13 +38,20 @@ SECONDS = 20
 
 def load(name):
     """Return an example as a module."""
-    spec = importlib.util.spec_from_file_location(name, EXAMPLES / f"{name}.py")
+    spec = importlib.util.spec_from_file_location(
+        f"example_{name}", EXAMPLES / f"{name}.py"
+    )
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclass() looks there
     spec.loader.exec_module(module)
     return module
 
 
+apple_push = load("apple_push")
+crawl = load("crawl")
+download = load("download")
 grpc_call = load("grpc_call")
+server_sent_events = load("server_sent_events")
 websocket = load("websocket")
 
 
@@ -61,6 +78,12 @@ def run(example, server, url, *words, typed=""):
     )
     assert (process.returncode, process.stderr) == (0, "")
     return process.stdout
+
+
+@pytest.fixture(scope="module")
+def service():
+    with http2bin.serve() as server:
+        yield server
 
 
 # gRPC.
@@ -373,3 +396,366 @@ def test_the_websocket_program_sends_lines_and_prints_messages(real_server):
     server = real_server("node", "websocket")
     printed = run("websocket", server, server.url(), "/websocket", typed="one\ntwo\n")
     assert printed == "one\ntwo\n"
+
+
+# Notifications to Apple devices.
+
+
+TOKENS = [f"{number:064x}" for number in range(1000)]
+GONE = dict.fromkeys(TOKENS[::100], 1454402113000)
+
+
+def send_all(service, tokens=TOKENS):
+    context = init_context(service.ca_file)
+    with HTTP20Connection(service.url, ssl_context=context, timeout=SECONDS) as conn:
+        payloads = [(token, token.encode()) for token in tokens]
+        return list(apple_push.send_all(conn, "com.example.app", payloads))
+
+
+def test_a_thousand_notifications_are_sent_over_one_connection(ca):
+    with FakeAPNs(ca) as service:
+        assert send_all(service) == [apple_push.Outcome(one, 200) for one in TOKENS]
+        assert service.delivered == dict.fromkeys(TOKENS, 1)
+        assert service.payloads == {token: token.encode() for token in TOKENS}
+        assert service.connections == 1
+
+
+def test_no_notification_is_lost_or_doubled_by_goaways(ca):
+    with FakeAPNs(ca, goaway_after=[1, 250, 500, 750], inactive=GONE) as service:
+        outcomes = send_all(service)
+        assert service.delivered == dict.fromkeys(TOKENS, 1)
+        assert service.connections == 5
+        assert service.ignored >= 4
+    assert [outcome.token for outcome in outcomes] == TOKENS
+    since = datetime(2016, 2, 2, 8, 35, 13, tzinfo=timezone.utc)
+    gone = apple_push.Outcome(TOKENS[0], 410, "Unregistered", since)
+    assert outcomes[0] == gone
+    assert {one.token for one in outcomes if one.gone_since} == set(GONE)
+    assert {one.status for one in outcomes} == {200, 410}
+
+
+def test_a_notification_that_may_have_been_delivered_is_not_sent_again(peer):
+    sending = background(
+        lambda: list(apple_push.send_all(peer.connection(), "topic", [("a", b"1")]))
+    )
+    peer.greet()
+    assert peer.want_headers(1)[b"apns-topic"] == b"topic"
+    assert peer.want_body(1) == b"1"
+    peer.hang_up()
+    (outcome,) = sending.result()
+    assert (outcome.status, outcome.retry_safe) == (None, False)
+    assert "closed the connection" in outcome.reason
+    assert not peer.has_caller
+
+
+def test_a_notification_that_cannot_have_been_delivered_may_be_sent_again(ca):
+    with FakeAPNs(ca) as service:
+        pass
+    (outcome,) = send_all(service, TOKENS[:1])
+    assert (outcome.status, outcome.retry_safe) == (None, True)
+
+
+def test_the_push_program_says_which_devices_are_gone(ca, tmp_path):
+    certificate = tmp_path / "push.pem"
+    leaf = ca.issuer.issue_cert("com.example.app")
+    certificate.write_bytes(leaf.private_key_and_cert_chain_pem.bytes())
+    with FakeAPNs(
+        ca, goaway_after=[400, 700], inactive=GONE, asks_for_certificates=True
+    ) as service:
+        printed = run(
+            "apple_push",
+            service,
+            service.url,
+            str(certificate),
+            "com.example.app",
+            "Dinner is ready",
+            typed="\n".join([*TOKENS, "nonsense"]),
+        )
+        assert service.delivered == dict.fromkeys(TOKENS, 1)
+        assert set(service.payloads.values()) == {
+            b'{"aps": {"alert": "Dinner is ready"}}'
+        }
+    *gone, bad, total = printed.splitlines()
+    assert gone == [f"{token} is gone since 2016-02-02" for token in GONE]
+    assert bad == "nonsense 400 BadDeviceToken"
+    assert total == "990 of 1001 sent"
+
+
+# Server-sent events.
+
+
+def ask_for_events(peer, **options):
+    """Return an iterator over events that is waiting for the first, and its source."""
+    source = server_sent_events.EventSource(
+        peer.connection(), "/events", retry=0, **options
+    )
+    return iter(source), source
+
+
+def send_events(peer, stream_id, *pieces, end=False):
+    peer.send_headers(stream_id, fields=[("content-type", "text/event-stream")])
+    for piece in pieces:
+        peer.send_data(stream_id, piece)
+    if end:
+        peer.send_data(stream_id, end=True)
+
+
+EVENTS = (
+    b"\xef\xbb\xbf: a comment\n\n"
+    b"data: one\n\n"
+    b"event: greeting\r\nid: 2\r\n"
+    b"data: gr\xc3\xbc\xc3\x9fe\r\ndata\r\ndata:  you\r\n\r\n"
+    b"id: 3\rretry: 0\rretry: soon\rother: field\rdata:three\r\r"
+    b"event: without data\n\n"
+    b"id\ndata: four\n\n"
+)
+
+
+@pytest.mark.parametrize("size", [1, 7, len(EVENTS)])
+def test_events_are_read_in_pieces_of_any_size(peer, size):
+    pieces = [EVENTS[at : at + size] for at in range(0, len(EVENTS), size)]
+    events, source = ask_for_events(peer)
+    reading = background(lambda: [next(events) for _ in range(4)])
+    peer.greet()
+    assert peer.want_headers(1)[b"accept"] == b"text/event-stream"
+    send_events(peer, 1, *pieces)
+    Event = server_sent_events.Event
+    assert reading.result() == [
+        Event("one"),
+        Event("grüße\n\n you", "greeting", "2"),
+        Event("three", id="3"),
+        Event("four"),
+    ]
+    assert (source.last_event_id, source.retry) == ("", 0)
+    events.close()
+    assert peer.want_reset(1) == ErrorCodes.CANCEL
+
+
+def test_the_server_is_told_which_event_was_the_last_that_came_whole(peer):
+    events, source = ask_for_events(peer)
+    reading = background(list, events)
+    peer.greet()
+    assert b"last-event-id" not in peer.want_headers(1)
+    send_events(peer, 1, b"id: 1\ndata: whole\n\nid: 2\ndata: cut off")
+    peer.send_reset(1, ErrorCodes.INTERNAL_ERROR)
+    assert peer.want_headers(3)[b"last-event-id"] == b"1"
+    send_events(peer, 3, b"id: 2\ndata: whole too\n\n", b"data: cut", end=True)
+    assert peer.want_headers(5)[b"last-event-id"] == b"2"
+    peer.hang_up()
+    peer.greet()
+    assert peer.want_headers(7)[b"last-event-id"] == b"2"
+    peer.send_headers(7, 204, end=True)
+    assert [event.data for event in reading.result()] == ["whole", "whole too"]
+    assert source.last_event_id == "2"
+
+
+@pytest.mark.parametrize("answer", [(404, "text/event-stream"), (200, "text/html")])
+def test_what_is_no_stream_of_events_is_an_error(peer, answer):
+    status, kind = answer
+    events, _ = ask_for_events(peer, last_event_id="7")
+    reading = background(list, events)
+    peer.greet()
+    assert peer.want_headers(1)[b"last-event-id"] == b"7"
+    peer.send_headers(1, status, [("content-type", kind)])
+    with pytest.raises(ValueError, match=f"{status} and '{kind}'"):
+        reading.result()
+
+
+@pytest.mark.parametrize("way", ["h2", "h1"])
+def test_the_events_program_prints_events_until_there_are_no_more(real_server, way):
+    server = real_server("hypercorn")
+    url = server.url() if way == "h2" else server.h1_url()
+    printed = run("server_sent_events", server, url.removesuffix("/"), "/events")
+    assert printed == "".join(f"{n} count {n}\nof 5\n" for n in range(1, 6))
+
+
+# Downloads.
+
+
+FILE = bytes(range(256)) * 40
+
+
+@pytest.fixture
+def store(peer, ca):
+    """A scripted server whose files are downloaded with a pool, over HTTP/2."""
+    peer.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    peer.tls.load_cert_chain(ca.cert_file, ca.key_file)
+    peer.tls.set_alpn_protocols(["h2"])
+    with ConnectionPool(timeout=SECONDS, verify=ca.ca_file) as pool:
+        peer.pool = pool
+        yield peer
+
+
+def fetch_from(store, path, **options):
+    url = f"https://127.0.0.1:{store.port}/file"
+    return background(download.download, store.pool, url, path, pause=0, **options)
+
+
+def send_part(store, stream_id, start, end, *, etag='"1"'):
+    """Send what a request for the rest from ``start`` gets, up to ``end``."""
+    fields = [("content-length", str(len(FILE) - start))]
+    if etag:
+        fields.append(("etag", etag))
+    if start:
+        size = len(FILE)
+        fields.append(("content-range", f"bytes {start}-{size - 1}/{size}"))
+    store.send_headers(stream_id, 206 if start else 200, fields)
+    store.send_data(stream_id, FILE[start:end], end=end == len(FILE))
+
+
+def test_a_download_goes_on_where_it_was_cut_off(store, tmp_path, caplog):
+    path = tmp_path / "file"
+    loading = fetch_from(store, path)
+    store.greet()
+    assert b"range" not in store.want_headers(1)
+    send_part(store, 1, 0, 4000)
+    store.send_reset(1, ErrorCodes.INTERNAL_ERROR)
+    fields = store.want_headers(3)
+    assert (fields[b"range"], fields[b"if-range"]) == (b"bytes=4000-", b'"1"')
+    send_part(store, 3, 4000, 9000)
+    store.hang_up()
+    store.greet()
+    assert store.want_headers(1)[b"range"] == b"bytes=9000-"
+    send_part(store, 1, 9000, len(FILE))
+    loading.result()
+    assert path.read_bytes() == FILE
+    assert [one.name for one in tmp_path.iterdir()] == ["file"]
+    assert "file.part: 4000 bytes, then: the server reset stream 3" not in caplog.text
+    assert "file.part: 4000 bytes, then: the server reset stream 1" in caplog.text
+    assert "file.part: 9000 bytes, then: the server closed" in caplog.text
+
+
+def test_a_file_that_has_changed_is_downloaded_anew(store, tmp_path):
+    path = tmp_path / "file"
+    (tmp_path / "file.part").write_bytes(b"of an old one")
+    (tmp_path / "file.etag").write_text('"0"')
+    loading = fetch_from(store, path)
+    store.greet()
+    assert store.want_headers(1)[b"if-range"] == b'"0"'
+    send_part(store, 1, 0, len(FILE))
+    loading.result()
+    assert path.read_bytes() == FILE
+
+
+@pytest.mark.parametrize("etag", ['W/"1"', ""])
+def test_a_file_that_cannot_be_told_from_another_begins_anew(store, tmp_path, etag):
+    path = tmp_path / "file"
+    loading = fetch_from(store, path)
+    store.greet()
+    store.want_headers(1)
+    send_part(store, 1, 0, 4000, etag=etag)
+    store.send_reset(1, ErrorCodes.INTERNAL_ERROR)
+    assert b"range" not in store.want_headers(3)
+    send_part(store, 3, 0, len(FILE), etag=etag)
+    loading.result()
+    assert path.read_bytes() == FILE
+
+
+def test_a_download_that_was_complete_already_is_kept(store, tmp_path):
+    path = tmp_path / "file"
+    (tmp_path / "file.part").write_bytes(FILE)
+    (tmp_path / "file.etag").write_text('"1"')
+    loading = fetch_from(store, path)
+    store.greet()
+    size = len(FILE)
+    assert store.want_headers(1)[b"range"] == b"bytes=%d-" % size
+    store.send_headers(1, 416, [("content-range", f"bytes */{size}")], end=True)
+    loading.result()
+    assert path.read_bytes() == FILE
+
+
+def test_a_download_that_brings_nothing_is_given_up(store, tmp_path):
+    loading = fetch_from(store, tmp_path / "file", tries=3)
+    store.greet()
+    for stream_id in (1, 3, 5):
+        store.want_headers(stream_id)
+        store.send_reset(stream_id, ErrorCodes.INTERNAL_ERROR)
+    with pytest.raises(StreamResetError, match="stream 5"):
+        loading.result()
+
+
+@pytest.mark.parametrize(
+    ("status", "content_range"),
+    [(404, ""), (206, "bytes 7-8/9"), (416, "bytes */3")],
+)
+def test_an_answer_that_is_no_file_is_an_error(store, tmp_path, status, content_range):
+    (tmp_path / "file.part").write_bytes(b"part")
+    (tmp_path / "file.etag").write_text('"1"')
+    loading = fetch_from(store, tmp_path / "file")
+    store.greet()
+    store.want_headers(1)
+    store.send_headers(1, status, [("content-range", content_range)], end=True)
+    with pytest.raises(ValueError, match=f"status {status}"):
+        loading.result()
+
+
+def test_the_download_program_goes_on_with_what_is_there(real_server, tmp_path):
+    server = real_server("nginx", "download")
+    with connect(server, "h2") as conn:
+        etag = conn.get_response(conn.request("HEAD", "/10mb")).getheader("etag")
+    whole = ten_mebibytes()
+    # Were it not for the mark, nobody could see that it was not downloaded anew.
+    (tmp_path / "file.part").write_bytes(b"mark" + whole[4:5_000_000])
+    (tmp_path / "file.etag").write_text(etag)
+    printed = run("download", server, server.url("/10mb"), str(tmp_path / "file"))
+    assert printed == f"file: {len(whole)} bytes\n"
+    assert (tmp_path / "file").read_bytes() == b"mark" + whole[4:]
+
+
+def test_the_download_program_says_where_it_was_cut_off(text_peer, ca, tmp_path):
+    url = f"http://127.0.0.1:{text_peer.port}/file"
+    text_peer.ca_file = ca.ca_file
+    loading = background(run, "download", text_peer, url, str(tmp_path / "file"))
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(
+        b'HTTP/1.1 200 OK\r\nETag: "1"\r\nContent-Length: 10\r\n\r\nhalf '
+    )
+    text_peer.hang_up()
+    text_peer.accept()
+    assert b"range: bytes=5-" in text_peer.want_head()
+    text_peer.send_bytes(
+        b"HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 5-9/10\r\n"
+        b"Content-Length: 5\r\n\r\nwhole"
+    )
+    cut, end = loading.result(SECONDS).splitlines()
+    assert cut.startswith("file.part: 5 bytes, then: ")
+    assert end == "file: 10 bytes"
+    assert (tmp_path / "file").read_bytes() == b"half whole"
+
+
+# Crawling.
+
+
+def test_the_crawling_program_fetches_a_thousand_pages(service):
+    urls = [f"{service.url}/bytes/{n}" for n in range(1000)]
+    bad = f"{service.url}/none"
+    printed = run("crawl", service, "32", typed="\n".join([*urls, bad, "nonsense"]))
+    *shown, total = printed.splitlines()
+    assert total == f"1000 pages, {sum(range(1000))} bytes, 1 connections"
+    assert f"{bad}: 404" in shown
+    (failed,) = (line for line in shown if line.startswith("nonsense"))
+    assert failed == "nonsense: the URL has to begin with '/' or to be absolute"
+    progress = [line.partition(" in ")[0] for line in shown if " of 1002 in " in line]
+    assert progress == [f"{n} of 1002" for n in (*range(100, 1001, 100), 1002)]
+
+
+def test_pages_of_several_servers_are_fetched(service, real_server):
+    other = real_server("nginx", "echo")
+    urls = [f"{service.url}/bytes/{n}" for n in range(50)]
+    urls += [other.url(f"/echo/{n}") for n in range(50)]
+    with ConnectionPool(timeout=SECONDS, verify=False) as pool:
+        pages = {page.url: page for page in crawl.crawl(pool, urls, threads=8)}
+        assert pool.connections == 2
+    assert [pages[url].status for url in urls] == [200] * 100
+    assert [pages[url].content for url in urls[50:]] == [b"%d" % n for n in range(50)]
+    assert [len(pages[url].content) for url in urls[:50]] == list(range(50))
+
+
+def test_a_page_of_a_server_that_is_gone_is_an_error():
+    with http2bin.serve(tls=False) as server:
+        url = f"{server.url}/"
+    with ConnectionPool(timeout=SECONDS) as pool:
+        (page,) = crawl.crawl(pool, [url])
+    assert (page.status, page.content) == (None, b"")
+    assert "refused" in page.error

@@ -56,6 +56,8 @@ async def app(scope: Message, receive: Receive, send: Send) -> None:
         await answer(send, b"slow\n")
     elif path == "/never":
         await never(receive, send)
+    elif path == "/events":
+        await events(int(headers.get(b"last-event-id", b"0")), send)
     elif path == "/trailers" and "http.response.trailers" in extensions:
         await answer(send, b"trailers follow\n", trailers=True)
         fields = [(b"x-trailer", b"yes")]
@@ -127,6 +129,17 @@ async def never(receive: Receive, send: Send) -> None:
         await asyncio.wait([gone], timeout=0.2)
 
 
+async def events(last: int, send: Send) -> None:
+    """Send the next two of five server-sent events, or say that there are no more."""
+    if last == 5:
+        await answer(send, b"", status=204)
+        return
+    body = b"retry: 0\n\n" if last == 0 else b""
+    for number in range(last + 1, min(last + 2, 5) + 1):
+        body += b"id: %d\nevent: count\ndata: %d\ndata: of 5\n\n" % (number, number)
+    await answer(send, body, b"text/event-stream")
+
+
 async def wait_disconnected(receive: Receive) -> None:
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -168,7 +181,7 @@ async def answer(
     trailers: bool = False,
 ) -> None:
     headers = more or []
-    if status != 304:
+    if status not in (204, 304):
         length = b"%d" % len(body)
         headers = [
             *headers,
