@@ -39,7 +39,7 @@ PAGES = sorted([ROOT / "README.rst", *ROOT.glob("docs/*.rst")])
 WITH_EXAMPLES = {
     "README.rst",
     *(f"docs/{name}.rst" for name in ("index", "quickstart", "advanced", "threads")),
-    *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing")),
+    *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing", "migrating")),
 }
 FLAGS = doctest.ELLIPSIS
 BLOCK = re.compile(

@@ -730,9 +730,11 @@ def test_the_download_program_says_where_it_was_cut_off(text_peer, ca, tmp_path)
 def test_the_crawling_program_fetches_a_thousand_pages(service):
     urls = [f"{service.url}/bytes/{n}" for n in range(1000)]
     bad = f"{service.url}/none"
+    connections = service.connections
     printed = run("crawl", service, "32", typed="\n".join([*urls, bad, "nonsense"]))
+    assert service.connections == connections + 1
     *shown, total = printed.splitlines()
-    assert total == f"1000 pages, {sum(range(1000))} bytes, 1 connections"
+    assert total == f"1000 pages, {sum(range(1000))} bytes"
     assert f"{bad}: 404" in shown
     (failed,) = (line for line in shown if line.startswith("nonsense"))
     assert failed == "nonsense: the URL has to begin with '/' or to be absolute"

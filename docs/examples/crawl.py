@@ -57,7 +57,7 @@ def main(threads: str = "32") -> None:
             if count % 100 == 0 or count == len(urls):
                 seconds = time.monotonic() - started
                 print(f"{count} of {len(urls)} in {seconds:.1f} seconds", flush=True)
-        print(f"{good} pages, {size} bytes, {pool.connections} connections")
+    print(f"{good} pages, {size} bytes")
 
 
 if __name__ == "__main__":
