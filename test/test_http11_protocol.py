@@ -122,6 +122,7 @@ KEEPS = "http.client keeps the line end in the value"
 FIRST = "9112 2.2: a first line has nothing to continue"
 GRAMMAR = STRICTER + "9112 7.1"
 NO_1XX = "http.client skips 100 only, and takes any other 1xx for the response"
+TWICE = "9112 6.1 forbids senders to say it twice; it is done once"
 ONE_LENGTH = "h11 hands on one Content-Length; what came is what users get from us"
 
 
@@ -393,8 +394,11 @@ SHAPES = [
     bad_coding(b"Transfer-Encoding: identity, chunked"),
     bad_coding(b"Transfer-Encoding: chunked, identity"),
     bad_coding(b"Transfer-Encoding: identity"),
-    bad_coding(b"Transfer-Encoding: chunked, chunked"),
-    bad_coding(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked"),
+    coding(b"Transfer-Encoding: chunked, chunked", again=False, h11=TWICE,
+           http_client=TWICE),
+    coding(b"Transfer-Encoding: chunked\r\nTransfer-Encoding: Chunked", again=False,
+           h11=TWICE),
+    bad_coding(b"Transfer-Encoding: chunked, chunked, gzip"),
     bad_coding(b"Transfer-Encoding: gzip, chunked"),
     bad_coding(b"Transfer-Encoding: gzip"),
     bad_coding(b"Transfer-Encoding: xchunked"),
@@ -417,11 +421,10 @@ SHAPES = [
     chunks(b"2 \t; a = \"b;\"\r\nhi\r\n0\r\n\r\n", b"hi",
            h11="9112 7.1.1: BWS is permitted before a semicolon"),
     chunks(b"2;\xff;;=\r\nhi\r\n0\r\n\r\n", b"hi"),
+    chunks(b"2 \r\nhi\r\n0 \t \r\n\r\n", b"hi", 178),
     chunks(b"4\r\n\r\n\r\n\r\n0\r\n\r\n", b"\r\n\r\n"),
     bad_chunks(b"\r\nhi"),
     bad_chunks(b" 2\r\nhi\r\n0\r\n\r\n", http_client=GRAMMAR),
-    bad_chunks(b"2 \r\nhi\r\n0\r\n\r\n", h11="9112 7.1: no blank without an extension",
-               http_client=GRAMMAR),
     bad_chunks(b"-2\r\nhi\r\n0\r\n\r\n"),
     bad_chunks(b"+2\r\nhi\r\n0\r\n\r\n", http_client=GRAMMAR),
     bad_chunks(b"0x2\r\nhi\r\n0\r\n\r\n", http_client=GRAMMAR),

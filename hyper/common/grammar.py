@@ -49,8 +49,9 @@ _LENGTH = re.compile(rb"[0-9]{1,20}")
 
 #: Section 7.1, to 64 bits. A lone LF does not end this line: 2.2 permits it in start
 #: lines and fields only, and a proxy that takes it for part of an extension would see
-#: other chunks than we do ("chunk extension" smuggling of 2025).
-_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})(?:[ \t]*;[^\r\n\0]*)?\r\n")
+#: other chunks than we do ("chunk extension" smuggling of 2025). Blanks at the end are
+#: sent by real servers and accepted by h11, curl and the browsers.
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n")
 
 _STEERING = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"upgrade")
@@ -116,19 +117,24 @@ def parse_chunk_size(line: bytes) -> int:
     return int(match[1], 16)
 
 
-def check_codings(values: Sequence[bytes]) -> None:
-    """Accept "chunked", once, alone.
+def check_codings(values: Sequence[bytes]) -> int:
+    """Accept "chunked", alone, and return how often it is named.
+
+    Proxies name it once more (6.1 forbids it) but never do it twice: curl, the browsers
+    and we take it for said once.
 
     Other codings were not offered (no TE field is sent), so a server may not use them
     (7.4), and a body that is handed on still coded is silently wrong. This rejects
     ``identity`` too, which left HTTP with RFC 7230; Go's client does so since 1.15.
     """
     codings = [coding.strip(b" \t") for coding in b",".join(values).split(b",")]
-    if [coding.lower() for coding in codings if coding] != [b"chunked"]:
+    named = [coding.lower() for coding in codings if coding]
+    if set(named) != {b"chunked"}:
         raise InvalidResponseError(
             "server sent a Transfer-Encoding that is not chunked: "
             + shown(b", ".join(values))
         )
+    return len(named)
 
 
 def parse_length(values: Sequence[bytes]) -> int:

@@ -758,11 +758,11 @@ def body_framing(method: bytes, status: int, minor: int, control: Control) -> Fr
     # Step 1. Interim responses never get here.
     if method == b"HEAD" or status in (204, 304):
         return Framing(State.DONE)
-    # Steps 3 and 4. A response with both, or in HTTP/1.0, may be an attempt at
-    # smuggling: Transfer-Encoding counts, and the connection is not trusted (6.1).
+    # Steps 3 and 4. A response with both, or in HTTP/1.0, or "chunked" twice, may be an
+    # attempt at smuggling: it is chunked, and the connection is not trusted (6.1).
     if codings:
-        check_codings(codings)
-        return Framing(State.CHUNK_SIZE, closes=bool(lengths) or minor == 0)
+        twice = check_codings(codings) > 1
+        return Framing(State.CHUNK_SIZE, closes=twice or bool(lengths) or minor == 0)
     # Steps 5 and 6.
     if lengths:
         length = parse_length(lengths)
