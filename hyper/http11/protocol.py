@@ -755,12 +755,16 @@ def body_framing(method: bytes, status: int, minor: int, control: Control) -> Fr
         return Framing(State.SWITCHED, closes=True)
     if method == b"CONNECT" and status < 300:
         return Framing(State.UNTIL_EOF, closes=True)
-    # Step 1. Interim responses never get here.
+    # Step 1. Interim responses never get here. If a 204 speaks of a body, against 6.1
+    # and RFC 9110 8.6, one may follow and be taken for the next response.
     if method == b"HEAD" or status in (204, 304):
-        return Framing(State.DONE)
+        speaks = bool(codings or (lengths and {*lengths} != {b"0"}))
+        return Framing(State.DONE, closes=status == 204 and speaks)
     # Steps 3 and 4. A response with both, or in HTTP/1.0, or "chunked" twice, may be an
     # attempt at smuggling: it is chunked, and the connection is not trusted (6.1).
     if codings:
+        if lengths:
+            parse_length(lengths)
         twice = check_codings(codings) > 1
         return Framing(State.CHUNK_SIZE, closes=twice or bool(lengths) or minor == 0)
     # Steps 5 and 6.
