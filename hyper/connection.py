@@ -133,7 +133,9 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         if known:
             return self._new_h2_protocol(tls, next_stream_id)
         return H11Protocol(
-            next_stream_id=next_stream_id, forward=self._route.forwarded(tls)
+            next_stream_id=next_stream_id,
+            forward=self._route.forwarded(tls),
+            authority=self._authority,
         )
 
     def _start(

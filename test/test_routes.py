@@ -223,6 +223,19 @@ def test_a_forwarded_request_says_where_to_and_who_asks(text_peer):
     conn.close()
 
 
+@pytest.mark.scenario(260)
+def test_a_forwarded_request_goes_where_the_connection_leads_and_not_host(text_peer):
+    """The proxy goes where the target says: a Host from elsewhere must not move it."""
+    proxy = f"127.0.0.1:{text_peer.port}"
+    with HTTP11Connection("a.test:81", proxy=proxy, timeout=10) as conn:
+        conn.request("GET", "/x", headers={"Host": "b.test"})
+        text_peer.accept()
+        assert text_peer.want_head() == [
+            b"GET http://a.test:81/x HTTP/1.1",
+            b"Host: b.test",
+        ]
+
+
 def test_an_options_for_the_server_itself_is_forwarded_without_a_path(text_peer):
     conn = HTTP11Connection("a.test", proxy=f"127.0.0.1:{text_peer.port}", timeout=10)
     asking = background(conn.request, "OPTIONS", "*")

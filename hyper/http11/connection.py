@@ -79,7 +79,9 @@ class HTTP11Connection(Connection[HTTP11Response]):
 
     def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> H11Protocol:
         return H11Protocol(
-            next_stream_id=next_stream_id, forward=self._route.forwarded(tls)
+            next_stream_id=next_stream_id,
+            forward=self._route.forwarded(tls),
+            authority=self._authority,
         )
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response:

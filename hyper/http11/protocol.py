@@ -139,14 +139,17 @@ class H11Protocol(WireProtocol):
         next_stream_id: int = 1,
         limits: Limits | None = None,
         forward: Fields | None = None,
+        authority: bytes = b"",
     ) -> None:
         """Begin.
 
         :param next_stream_id: the id of the first exchange.
         :param forward: None if the server is at the other end. Else a proxy is, which
             forwards requests: they are in absolute-form (3.2.2), with these fields.
+        :param authority: where the proxy is to forward them, whatever Host says.
         """
         self._forward = forward
+        self._authority = authority
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
         self.queue: deque[object] = deque()
@@ -242,7 +245,7 @@ class H11Protocol(WireProtocol):
             # 3.2.4: "OPTIONS *" is that of a URL without a path.
             path = b"" if request.target == b"*" else request.target
             request = request._replace(
-                target=request.scheme + b"://" + request.authority + path,
+                target=request.scheme + b"://" + self._authority + path,
                 headers=[*self._forward, *request.headers],
             )
         self._outgoing.append(request_head(request))
