@@ -155,7 +155,8 @@ class Connection(Exchanger[R]):
 
         :param method: a token such as ``GET``, sent as given.
         :param url: the path with or without a query. Of an absolute URL only these are
-            used. With the method ``CONNECT``: ``host:port``.
+            used. With the method ``CONNECT``: ``host:port``; with ``OPTIONS`` perhaps
+            ``*``.
         :param body: str (sent as UTF-8), bytes, a binary file or anything with
             ``read``, an iterable of bytes, or None. ``data`` is another name for it.
         :param headers: a mapping, pairs, or an ``HTTPHeaderMap``. Content-Length is
@@ -492,7 +493,7 @@ class Connection(Exchanger[R]):
             name,
             self._origin.scheme.encode("ascii"),
             given.host or self._authority,
-            request_target(url),
+            _target(name, url),
             sent,
             length,
         )
@@ -511,7 +512,7 @@ class Connection(Exchanger[R]):
         if protocol is None:
             where, target = connect_target(url), b""
         else:
-            where, target = given.host or self._authority, request_target(url)
+            where, target = given.host or self._authority, _target(b"CONNECT", url)
         return Request(
             b"CONNECT",
             scheme,
@@ -521,3 +522,13 @@ class Connection(Exchanger[R]):
             None,
             None if protocol is None else protocol_name(protocol),
         )
+
+
+def _target(method: bytes, url: str | bytes) -> bytes:
+    target = request_target(url)
+    if target == b"*" and method != b"OPTIONS":
+        # RFC 9110 section 7.1.
+        raise LocalProtocolError(
+            "'*' is the server itself: only OPTIONS may ask for it"
+        )
+    return target

@@ -226,15 +226,21 @@ class TestMeter:
     def test_a_body_longer_than_announced_is_an_error(self):
         meter = Meter(5)
         meter.add(5)
-        with pytest.raises(LocalProtocolError, match="longer than its Content-Length"):
+        with pytest.raises(
+            LocalProtocolError, match="longer than its Content-Length"
+        ) as caught:
             meter.add(1)
+        assert not caught.value.retry_safe, "the head of the request has been sent"
 
     @pytest.mark.scenario(104)
     def test_a_body_shorter_than_announced_is_an_error(self):
         meter = Meter(5)
         meter.add(4)
-        with pytest.raises(LocalProtocolError, match="has 4 bytes; its Content-Length"):
+        with pytest.raises(
+            LocalProtocolError, match="has 4 bytes; its Content-Length"
+        ) as caught:
             meter.finish()
+        assert not caught.value.retry_safe
 
     def test_where_nothing_is_announced_nothing_is_wrong(self):
         meter = Meter(None)

@@ -131,6 +131,8 @@ def _piece(item: object) -> bytes:
 class Meter:
     """Compares a body's bytes with the size that was announced for it.
 
+    What it raises is not ``retry_safe``: the announcement has been sent.
+
     :ivar expected: the size in bytes, or None if none was announced.
     :ivar seen: how many bytes there were so far.
     """
@@ -146,7 +148,7 @@ class Meter:
         """
         self.seen += amount
         if self.expected is not None and self.seen > self.expected:
-            raise LocalProtocolError(
+            raise _mismatch(
                 f"the body is longer than its Content-Length of {self.expected}"
             )
         return self.seen == self.expected
@@ -157,7 +159,13 @@ class Meter:
         :raises LocalProtocolError: if it came too early.
         """
         if self.expected is not None and self.seen < self.expected:
-            raise LocalProtocolError(
+            raise _mismatch(
                 f"the body has {self.seen} bytes; its Content-Length says "
                 f"{self.expected}"
             )
+
+
+def _mismatch(text: str) -> LocalProtocolError:
+    error = LocalProtocolError(text)
+    error.retry_safe = False
+    return error
