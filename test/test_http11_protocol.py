@@ -105,6 +105,24 @@ def test_connect_asks_for_the_authority() -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("method", "target", "line"),
+    [
+        (b"GET", b"/x?y", b"GET http://a.test:81/x?y HTTP/1.1"),
+        (b"OPTIONS", b"*", b"OPTIONS http://a.test:81 HTTP/1.1"),
+    ],
+)
+def test_a_request_that_is_forwarded_says_where_to_and_keeps_its_host(
+    method: bytes, target: bytes, line: bytes
+) -> None:
+    protocol = H11Protocol(forward=[(b"For", b"proxy")], authority=b"a.test:81")
+    asked = request(method, [(b"A", b"b")], target=target, authority=b"b.test")
+    protocol.open(asked, True)
+    assert protocol.data_to_send() == (
+        line + b"\r\nHost: b.test\r\nFor: proxy\r\nA: b\r\n\r\n"
+    )
+
+
 def test_a_body_of_unknown_size_goes_out_in_chunks() -> None:
     protocol = H11Protocol()
     stream = start(protocol, b"POST", body_length=None)
