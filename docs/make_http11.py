@@ -10,7 +10,6 @@ the page before the mark is written by hand.
 from __future__ import annotations
 
 import sys
-import textwrap
 from collections.abc import Iterable
 from itertools import groupby
 from pathlib import Path
@@ -21,6 +20,7 @@ MARK = ".. Written by docs/make_http11.py: do not edit below this line.\n"
 
 sys.path[:0] = [str(DOCS.parent), str(DOCS.parent / "test")]
 
+from make_scenarios import wrap  # noqa: E402
 from shapes import TOPICS, Shape  # noqa: E402
 
 from hyper import ConnectionLost, IncompleteRead  # noqa: E402
@@ -73,18 +73,6 @@ def table(shapes: Iterable[Shape]) -> list[str]:
 
 def readings(shape: Shape) -> tuple[str, str, str]:
     return verdict(shape), shape.h11 or "—", shape.http_client or "—"
-
-
-def wrap(bullet: str, text: str) -> list[str]:
-    """Return lines of at most 79 characters that begin with the bullet."""
-    return textwrap.wrap(
-        text,
-        79,
-        initial_indent=bullet,
-        subsequent_indent=" " * len(bullet),
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def main(arguments: list[str]) -> None:

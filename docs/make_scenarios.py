@@ -176,7 +176,7 @@ def render(rows: list[Row], shown: Shown) -> str:
         "Scenarios",
         "=========",
         "",
-        *_wrap("", summary),
+        *wrap("", summary),
         "",
         *_counts_table(counts),
     ]
@@ -211,16 +211,16 @@ def _table(widths: str, heads: Iterable[str]) -> list[str]:
 
 
 def _cells(row: Row, tests: list[Test]) -> list[str]:
-    lines = [f"   * - {row.number}", *_wrap("     - ", escape(row.title))]
+    lines = [f"   * - {row.number}", *wrap("     - ", escape(row.title))]
     names = sorted(test.name for test in tests)
     for index, name in enumerate(names):
-        lines += _wrap("     - - " if index == 0 else "       - ", sentence(name))
+        lines += wrap("     - - " if index == 0 else "       - ", sentence(name))
     if not names:
         lines.append("     -")
-    return [*lines, *_wrap("     - ", result(row, tests))]
+    return [*lines, *wrap("     - ", result(row, tests))]
 
 
-def _wrap(bullet: str, text: str) -> list[str]:
+def wrap(bullet: str, text: str) -> list[str]:
     """Return lines of at most 79 characters that begin with the bullet."""
     return textwrap.wrap(
         text,
