@@ -30,7 +30,13 @@ from .http20.verbs import HTTP2Options, HTTP2Verbs
 from .http20.window import Windows
 from .transport.bufsocket import BufferedSocket
 from .transport.deadline import Deadline, TimeoutLike
-from .transport.dial import Route, Socket, SocketOption, TLSParameters
+from .transport.dial import (
+    Route,
+    Socket,
+    SocketOption,
+    TLSParameters,
+    secure_by,
+)
 from .transport.proxy import Proxy
 from .transport.tls import H2, HTTP11, Context, TLSLayer
 
@@ -49,8 +55,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     :param host: ``name``, ``name:port``, ``[v6]:port``, an IPv6 address, or an http or
         https URL.
     :param port: None for the one in ``host``, else 80, or 443 if ``secure``.
-    :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
-        says https.
+    :param secure: whether to speak TLS. None: exactly if the port is 443, the URL says
+        https, or ``sock`` speaks it.
     :param window_manager: as for :class:`~hyper.HTTP20Connection`, as are
         ``enable_push``, ``ssl_context``, ``state_machine``, ``windows``,
         ``settings``, ``keepalive`` and ``sensitive``.
@@ -94,7 +100,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        origin = parse_host(host, port, secure, default_port=80)
+        origin = parse_host(host, port, secure_by(secure, sock), default_port=80)
         tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
         options = HTTP2Options(
             window_manager,
@@ -199,6 +205,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         reason = error.__cause__ or error  # a GOAWAY is the cause
         if (
             self._tls is None
+            or self._route.used_up
             or not isinstance(reason, (ConnectionTerminated, StreamResetError))
             or reason.error_code != HTTP_1_1_REQUIRED
         ):

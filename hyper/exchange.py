@@ -26,6 +26,7 @@ from typing import Generic, TypeVar
 
 from .common.body import Body, Meter
 from .common.exceptions import (
+    ConnectError,
     ConnectionLost,
     ConnectionTerminated,
     HyperError,
@@ -387,10 +388,15 @@ class Exchanger(Generic[R]):
         with self._mutex:
             self._call = call
             first_stream_id = self._next_stream_id
+        last = self._line
         try:
             wire, tls = dial.open_connection(
                 self._origin, self._tls, deadline, call, self._route
             )
+        except ConnectError as error:
+            if self._route.used_up and last is not None:
+                error.__cause__ = last.socket.failure  # why there is a need for another
+            raise
         finally:
             self._call = None
         try:
@@ -685,6 +691,7 @@ class Exchanger(Generic[R]):
             exchange.body.replayable
             and not (exchange.request.is_connect and exchange.meter.seen)
             and exchange.closings == self._closings
+            and (not self._route.used_up or _usable(exchange.line))
         )
 
     def _falls_back(self, exchange: Exchange, error: HyperError) -> bool:
@@ -697,7 +704,9 @@ class Exchanger(Generic[R]):
         RFC 9110 section 15.5.20: it has not acted, and another connection may lead to a
         server that does.
         """
-        if exchange.stream.status != 421 or not self._replayable(exchange):
+        if exchange.stream.status != 421 or self._route.used_up:
+            return False
+        if not self._replayable(exchange):
             return False
         if not self._try_once_more(exchange):
             return False

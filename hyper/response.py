@@ -277,7 +277,8 @@ class Response:
     def tls(self) -> SharedTLS | None:
         """The TLS that the response came through, to ask for certificate and cipher.
 
-        None if there is none, or it is made with a context of pyOpenSSL.
+        None if there is none, or it is not hyper's own: if it is made with a context of
+        pyOpenSSL, or by the user, who gave it as ``sock``.
         """
         wire = self._line.socket
         layer = wire.innermost_filter

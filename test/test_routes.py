@@ -5,11 +5,13 @@ Against real proxies and servers, and scripted ones for what those never do.
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from base64 import b64encode
 
 import pytest
+from h2.errors import ErrorCodes
 from servers import PASSWORD, PROXIES, USERNAME
 from threads import background
 
@@ -23,6 +25,7 @@ from hyper import (
     HTTPVersion,
     LocalProtocolError,
     ProxyError,
+    RequestNotProcessed,
     TLSError,
     http2bin,
 )
@@ -544,6 +547,136 @@ def test_a_socket_of_the_users_own_is_used_once(of):
         conn.close()
         with pytest.raises(ConnectError, match="has been used"):
             conn.request("GET", "/")
+
+
+def test_where_the_socket_was_the_only_one_a_response_is_not_asked_for_again(peer):
+    own = socket.create_connection(("127.0.0.1", peer.port))
+    conn = peer.connection(sock=own)
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    peer.respond(stream_id, b"not here", status=421)
+    assert conn.get_response(stream_id).status == 421
+
+
+@pytest.mark.parametrize("on", ["the connection", "another"])
+def test_what_is_refused_is_sent_again_if_there_is_a_connection_for_it(peer, on):
+    own = socket.create_connection(("127.0.0.1", peer.port))
+    conn = peer.connection(sock=own)
+    conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(1)
+    if on == "the connection":
+        peer.send_reset(1, ErrorCodes.REFUSED_STREAM)
+        asking = background(conn.get_response, 1)
+        peer.want_headers(3)
+        peer.respond(3, b"now")
+        assert asking.result().read() == b"now"
+        return
+    peer.send_goaway(0)
+    with pytest.raises(RequestNotProcessed) as caught:
+        conn.get_response(1)
+    assert caught.value.retry_safe
+
+
+def test_the_reason_is_told_why_a_socket_of_ones_own_has_ended(peer):
+    own = socket.create_connection(("127.0.0.1", peer.port))
+    conn = peer.connection(sock=own)
+    conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(1)
+    peer.hang_up()
+    with pytest.raises(ConnectionLost):
+        conn.get_response(1)
+    with pytest.raises(ConnectError, match="has been used") as caught:
+        conn.request("GET", "/")
+    assert str(caught.value.__cause__) == "the server closed the connection"
+
+
+# TLS that the user has spoken.
+
+
+def tls_socket(service, *alpn):
+    """Return a socket that has shaken hands with the service."""
+    context = init_context(service.ca_file)
+    context.set_alpn_protocols(list(alpn))
+    raw = socket.create_connection(("localhost", service.port))
+    return context.wrap_socket(raw, server_hostname="localhost")
+
+
+@pytest.mark.parametrize(
+    ("of", "protocol"),
+    [
+        (HTTP20Connection, "h2"),
+        (HTTPConnection, "h2"),
+        (HTTPConnection, "http/1.1"),
+        (HTTP11Connection, "http/1.1"),
+        (HTTP11Connection, None),
+    ],
+)
+def test_a_tls_socket_is_taken_as_it_is(service, of, protocol):
+    own = tls_socket(service, *([protocol] if protocol else []))
+    with of("localhost", service.port, sock=own, timeout=10) as conn:
+        assert conn.secure
+        version = "HTTP/2" if protocol == "h2" else "HTTP/1.1"
+        assert fetch(conn).value == version
+        assert own.getpeercert()["subjectAltName"]
+
+
+@pytest.mark.parametrize(
+    ("of", "protocol"), [(HTTP20Connection, "http/1.1"), (HTTP11Connection, "h2")]
+)
+def test_a_tls_socket_of_the_other_version_is_refused(service, of, protocol):
+    own = tls_socket(service, protocol)
+    with of("localhost", service.port, sock=own, timeout=10) as conn:
+        with pytest.raises(TLSError, match=re.escape(protocol)):
+            conn.request("GET", "/")
+
+
+def test_the_key_of_a_tls_socket_is_compared_with_the_pins(service):
+    own = tls_socket(service, "h2")
+    pins = ["sha256//" + "A" * 43 + "="]
+    with HTTP20Connection("localhost", sock=own, pins=pins, timeout=10) as conn:
+        with pytest.raises(TLSError, match="not one of the pins"):
+            conn.request("GET", "/")
+
+
+def test_plain_http_can_go_through_a_tls_socket(service):
+    own = tls_socket(service)
+    with HTTP11Connection(
+        "localhost", service.port, False, sock=own, timeout=10
+    ) as conn:
+        assert fetch(conn) is HTTPVersion.http11
+
+
+@pytest.mark.scenario(255)
+def test_a_tls_socket_may_lead_to_a_proxy(real_server, service):
+    proxy = real_server("squid", "tls")
+    context = init_context(proxy.ca_file)
+    raw = socket.create_connection(("localhost", proxy.ports.proxy_tls))
+    own = context.wrap_socket(raw, server_hostname="localhost")
+    with HTTP20Connection(
+        "localhost",
+        proxy.ports.proxy_tls,
+        ssl_context=init_context(service.ca_file),
+        sock=own,
+        timeout=10,
+    ) as conn:
+        conn.set_tunnel("localhost", service.port)
+        assert fetch(conn) is HTTPVersion.http20
+
+
+def test_threads_share_a_tls_socket(service):
+    own = tls_socket(service, "h2")
+
+    def work(number):
+        for size in range(number, 300_000, 60_000):
+            stream_id = conn.request("POST", "/echo", b"x" * size)
+            assert len(conn.get_response(stream_id).read()) == size
+
+    with HTTP20Connection("localhost", sock=own, timeout=30) as conn:
+        for task in [background(work, number) for number in range(12)]:
+            task.result(60)
 
 
 @every_connection

@@ -13,9 +13,7 @@ import hyper.tls
 from hyper import (
     ConnectError,
     ConnectTimeout,
-    HTTP11Connection,
     HTTP20Connection,
-    HTTPConnection,
     TLSError,
     http2bin,
 )
@@ -83,8 +81,9 @@ def test_a_server_that_dies_in_the_handshake_is_an_error(peer):
     assert isinstance(wrapping.error(), ConnectError)
 
 
-@pytest.mark.parametrize("of", [HTTP20Connection, HTTP11Connection, HTTPConnection])
-def test_a_connection_does_not_take_a_socket_that_speaks_tls(service, sock, of):
-    wrapped, _ = wrap_socket(sock, "localhost", init_context(service.ca_file))
-    with wrapped, pytest.raises(TypeError, match="plain socket"):
-        of("localhost", 80, sock=wrapped)
+def test_a_connection_takes_the_socket_over(service, sock):
+    wrapped, protocol = wrap_socket(sock, "localhost", init_context(service.ca_file))
+    assert protocol == "h2"
+    with HTTP20Connection("localhost", sock=wrapped, timeout=10) as conn:
+        conn.request("GET", "/get")
+        assert conn.get_response().status == 200

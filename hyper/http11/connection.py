@@ -4,12 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 
+from ..common.exceptions import TLSError
 from ..common.pins import Pins
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
-from ..transport.dial import Route, Socket, SocketOption, TLSParameters
+from ..transport.dial import (
+    Route,
+    Socket,
+    SocketOption,
+    TLSParameters,
+    secure_by,
+)
 from ..transport.proxy import Proxy
 from ..transport.tls import HTTP11, Context, TLSLayer
 from ..verbs import Connection
@@ -28,8 +35,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
     :param host: ``name``, ``name:port``, ``[v6]:port``, an IPv6 address, or an http or
         https URL.
     :param port: None for the one in ``host``, else 80, or 443 if ``secure``.
-    :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
-        says https.
+    :param secure: whether to speak TLS. None: exactly if the port is 443, the URL says
+        https, or ``sock`` speaks it.
     :param ssl_context: as for :class:`~hyper.HTTP20Connection`.
     :param proxy_host: the older way to name an HTTP proxy, with ``proxy_port`` (8080 if
         it is not given) and ``proxy_headers``, which are sent to the proxy alone.
@@ -61,7 +68,7 @@ class HTTP11Connection(Connection[HTTP11Response]):
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        origin = parse_host(host, port, secure, default_port=80)
+        origin = parse_host(host, port, secure_by(secure, sock), default_port=80)
         tls = TLSParameters.of(origin, ssl_context, (HTTP11,), server_hostname, pins)
         route = Route.of(
             proxy,
@@ -78,6 +85,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
         super().__init__(origin, tls, timeout, route)
 
     def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> H11Protocol:
+        if tls is not None and tls.alpn not in (None, HTTP11):
+            raise TLSError(f"{self.host} has agreed by ALPN to speak {tls.alpn}")
         return H11Protocol(
             next_stream_id=next_stream_id,
             forward=self._route.forwarded(tls),

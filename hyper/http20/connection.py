@@ -10,7 +10,13 @@ from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..exchange import Exchange
 from ..transport.deadline import TimeoutLike
-from ..transport.dial import Route, Socket, SocketOption, TLSParameters
+from ..transport.dial import (
+    Route,
+    Socket,
+    SocketOption,
+    TLSParameters,
+    secure_by,
+)
 from ..transport.proxy import Proxy
 from ..transport.tls import H2, HTTP11, Context, TLSLayer
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
@@ -33,9 +39,9 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
     :param host: ``name``, ``name:port``, ``[v6]:port``, an IPv6 address, or an http or
         https URL.
     :param port: None for the one in ``host``, else 443.
-    :param secure: whether to speak TLS. None: exactly if the port is 443 or the URL
-        says https. Without TLS, HTTP/2 is spoken from the first byte ("prior
-        knowledge", RFC 9113 section 3.3).
+    :param secure: whether to speak TLS. None: exactly if the port is 443, the URL says
+        https, or ``sock`` speaks it. Without TLS, HTTP/2 is spoken from the first byte
+        ("prior knowledge", RFC 9113 section 3.3).
     :param window_manager: a class made like
         :class:`~hyper.http20.window.BaseFlowControlManager`.
     :param enable_push: whether the server may push; see :meth:`get_pushes`.
@@ -71,7 +77,9 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         before anything of a request is sent. None: any key will do.
     :param uds: the path of a unix socket to connect to, in the place of ``host``.
     :param sock: a connected socket to use. It belongs to the connection from then on,
-        and there is no other when it has ended.
+        and there is no other when it has ended. With an :class:`ssl.SSLSocket` whose
+        handshake is done, TLS is taken as it is: who made it has chosen whom to trust
+        and what to offer by ALPN.
     :param socket_options: what to give to ``setsockopt`` before connecting.
     :raises LocalProtocolError: if ``host`` or ``proxy`` names no server, a setting is
         unknown, or ``pins`` are none or come without TLS.
@@ -106,7 +114,7 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
     ) -> None:
-        origin = parse_host(host, port, secure, default_port=443)
+        origin = parse_host(host, port, secure_by(secure, sock), default_port=443)
         # http/1.1 is offered so that a server without HTTP/2 can say so.
         tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
         options = HTTP2Options(

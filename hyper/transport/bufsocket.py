@@ -64,6 +64,26 @@ MAX_UNSENT = 4 * 1024 * 1024
 Address: TypeAlias = "tuple[str | int, ...] | str | bytes"
 
 
+class StreamSocket(Interface):
+    """What carries the bytes: a socket, or what behaves as one that does not block."""
+
+    def setblocking(self, flag: bool, /) -> None: ...
+
+    def fileno(self) -> int: ...
+
+    def getsockname(self) -> Address: ...
+
+    def getpeername(self) -> Address: ...
+
+    def recv(self, amount: int, /) -> bytes: ...
+
+    def send(self, data: bytes | bytearray, /) -> int: ...
+
+    def shutdown(self, how: int, /) -> None: ...
+
+    def close(self) -> None: ...
+
+
 class Filter(Interface):
     """A layer of encryption between descriptor and Protocol, itself without I/O."""
 
@@ -131,7 +151,7 @@ class _Post:
     that only reads, and one for the thread that has to write and reads meanwhile.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
+    def __init__(self, sock: StreamSocket) -> None:
         self.bell = _Bell()
         self.poll = select.poll()
         self.poll.register(self.bell, select.POLLIN)
@@ -149,15 +169,15 @@ class BufferedSocket:
     :param sock: a connected stream socket, which now belongs to this object.
     """
 
-    def __init__(self, sock: socket.socket, clock: Clock = time.monotonic) -> None:
+    def __init__(self, sock: StreamSocket, clock: Clock = time.monotonic) -> None:
         sock.setblocking(False)
         # Constant.
         self._clock = clock
         self._process = os.getpid()
         self._sock = sock
         #: The addresses of both ends, as the ``socket`` module writes them.
-        self.local_address: Address = sock.getsockname()
-        self.peer_address: Address | None = _peer_address(sock)
+        self.local_address = sock.getsockname()
+        self.peer_address = _peer_address(sock)
         self._lock = threading.Lock()
         #: The thread that holds the lock; 0 if none does. Read without the lock.
         self._owner = 0
@@ -846,10 +866,9 @@ class BufferedSocket:
                 post.bell.close()
 
 
-def _peer_address(sock: socket.socket) -> Address | None:
+def _peer_address(sock: StreamSocket) -> Address | None:
     """Return the address of the other end; None if it is gone already."""
     try:
-        address: Address = sock.getpeername()
+        return sock.getpeername()
     except OSError:
         return None
-    return address

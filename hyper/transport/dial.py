@@ -44,6 +44,7 @@ from .bufsocket import BufferedSocket
 from .deadline import Deadline, new_lock
 from .proxy import Handshake, Proxy, Socks, Tunnel, proxy_fields
 from .tls import HTTP11, Context, TLSLayer, default_context, tls_filter
+from .tlssocket import SpokenTLS, TLSSocket
 
 #: How soon a dial that another thread ends notices, in seconds.
 HANG_UP_DELAY = 0.1
@@ -92,6 +93,13 @@ class TLSParameters:
 
 #: What users have connected themselves.
 Socket = socket.socket
+
+
+def secure_by(secure: bool | None, sock: Socket | None) -> bool | None:
+    """Return ``secure``; True if nobody has said so and the socket speaks TLS."""
+    return True if secure is None and isinstance(sock, ssl.SSLSocket) else secure
+
+
 #: An option for ``setsockopt``: level, name, value.
 SocketOption = tuple[int, int, int | bytes]
 
@@ -132,10 +140,7 @@ class Route:
         """Return the way that the arguments of a connection's constructor describe.
 
         :raises LocalProtocolError: if they contradict each other, or name no proxy.
-        :raises TypeError: if ``sock`` speaks TLS already.
         """
-        if isinstance(sock, ssl.SSLSocket):
-            raise TypeError("sock has to be a plain socket: hyper speaks TLS itself")
         if proxy_host is not None:
             if proxy is not None:
                 raise LocalProtocolError("both proxy and proxy_host were given")
@@ -170,6 +175,11 @@ class Route:
             raise LocalProtocolError("the connection has a proxy already")
         given = tuple(proxy_fields(headers))
         return replace(self, proxy=Proxy("http", proxy.host, proxy.port, headers=given))
+
+    @property
+    def used_up(self) -> bool:
+        """True if it has been gone, and cannot be gone again."""
+        return self.socks is not None and not self.socks
 
     def forwarded(self, tls: TLSLayer | None) -> Fields | None:
         """Return the fields that requests to a proxy have; None: there is a tunnel."""
@@ -240,25 +250,33 @@ def open_connection(
     """
     call = call or Call()
     call.tell(Moment.connecting)
-    wire = BufferedSocket(_connected(origin, deadline, call, route))
+    wire, spoken = _wire(_connected(origin, deadline, call, route))
     handshake = None
     doing = f"in the TLS handshake with {origin.host}"
     try:
         call.tell(Moment.connected)
         call.connected(wire)
+        if spoken is not None:
+            with wire:
+                wire.add_filter(spoken, deadline, doing)
         if route.proxy is not None:
             with wire:
                 handshake = _greet_proxy(wire, origin, tls, deadline, call, route)
         if tls is None:
             return wire, None
-        call.tell(Moment.securing)
         name = tls.server_hostname or origin.tls_name
-        layer = tls_filter(tls.context, name, tls.alpn)
-        with wire:
-            wire.add_filter(layer, deadline, doing)
+        layer: TLSLayer
+        if spoken is not None and route.proxy is None:
+            layer = spoken
+        else:
+            call.tell(Moment.securing)
+            layer = tls_filter(tls.context, name, tls.alpn)
+            with wire:
+                wire.add_filter(layer, deadline, doing)
         if tls.pins:
             _check_pin(layer, tls.pins, name)
-        call.tell(Moment.secured)
+        if layer is not spoken:
+            call.tell(Moment.secured)
     except BaseException as error:
         with wire:
             wire.close(error if isinstance(error, HyperError) else ConnectError(doing))
@@ -275,6 +293,14 @@ def open_connection(
             raise ConnectError(f"cannot connect to {where}: {error}") from error
         raise
     return wire, layer
+
+
+def _wire(sock: socket.socket) -> tuple[BufferedSocket, SpokenTLS | None]:
+    """Return what to speak through, and the TLS that is spoken on it already."""
+    if not isinstance(sock, ssl.SSLSocket):
+        return BufferedSocket(sock), None
+    taken = TLSSocket(sock)
+    return BufferedSocket(taken), taken.layer
 
 
 def _check_pin(layer: TLSLayer, pins: frozenset[str], name: str) -> None:

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from OpenSSL import SSL
 
     from .pyopenssl import PyOpenSSLFilter
+    from .tlssocket import SpokenTLS
 
 #: ALPN names (RFC 7301, RFC 9113 section 3.1).
 H2 = "h2"
@@ -117,11 +118,7 @@ class TLSFilter:
     @property
     def names(self) -> frozenset[str]:
         """The DNS names in the server's certificate, wildcards as they stand there."""
-        certificate = self._tls.getpeercert() or {}
-        found = cast(
-            "tuple[tuple[str, str], ...]", certificate.get("subjectAltName", ())
-        )
-        return frozenset(name.lower() for kind, name in found if kind == "DNS")
+        return dns_names(self._tls)
 
     def decrypt(self, data: bytes) -> bytes:
         """Take bytes from the wire and return the plain bytes they complete.
@@ -232,7 +229,7 @@ class SharedTLS:
 
 
 #: A TLS connection, of whichever library it is.
-TLSLayer: TypeAlias = "TLSFilter | PyOpenSSLFilter"
+TLSLayer: TypeAlias = "TLSFilter | PyOpenSSLFilter | SpokenTLS"
 
 
 def tls_filter(
@@ -250,6 +247,13 @@ def tls_filter(
     from .pyopenssl import PyOpenSSLFilter
 
     return PyOpenSSLFilter(context, server_hostname, alpn)
+
+
+def dns_names(tls: ssl.SSLObject | ssl.SSLSocket) -> frozenset[str]:
+    """Return the DNS names in the peer's certificate, if that was verified."""
+    certificate = tls.getpeercert() or {}
+    found = cast("tuple[tuple[str, str], ...]", certificate.get("subjectAltName", ()))
+    return frozenset(name.lower() for kind, name in found if kind == "DNS")
 
 
 def _describe(error: Exception, server_hostname: str | None) -> str:
@@ -311,8 +315,8 @@ def wrap_socket(
     """Speak TLS on a connected socket; return the new socket and what ALPN chose.
 
     For programs that speak a protocol of their own. Connections of hyper speak TLS by
-    themselves, and take the plain socket (``sock``). Blocks as long as the timeout of
-    ``sock`` allows, which is of no use afterwards.
+    themselves; they take the plain socket as ``sock``, or this one. Blocks as long as
+    the timeout of ``sock`` allows, which is of no use afterwards.
 
     :param ssl_context: None for one that verifies as hyper does by default.
     :param force_proto: return this as what ALPN has chosen, whatever it has.
@@ -320,20 +324,46 @@ def wrap_socket(
         is closed then.
     """
     context = default_context() if ssl_context is None else ssl_context
-    with _alpn_lock:
-        context.set_alpn_protocols([H2, HTTP11])
-        wrapped = context.wrap_socket(
-            sock, server_hostname=server_hostname, do_handshake_on_connect=False
-        )
     try:
-        wrapped.do_handshake()
+        wrapped = secure_socket(context, sock, server_hostname, (H2, HTTP11))
     except OSError as error:
-        wrapped.close()
         if isinstance(error, ssl.SSLError):
             raise TLSError(_describe(error, server_hostname)) from error
         kind = ConnectTimeout if isinstance(error, TimeoutError) else ConnectError
         raise kind(f"TLS with {server_hostname} failed: {error}") from error
     return wrapped, force_proto or wrapped.selected_alpn_protocol()
+
+
+def secure_socket(
+    context: ssl.SSLContext,
+    sock: socket.socket,
+    server_hostname: str,
+    alpn: Sequence[str],
+    usual_alpn: Sequence[str] | None = None,
+) -> ssl.SSLSocket:
+    """Speak TLS on a connected socket, as :meth:`ssl.SSLContext.wrap_socket` does.
+
+    :param sock: is of no use afterwards, and closed if the handshake fails.
+    :param alpn: the protocols to offer, best first.
+    :param usual_alpn: what ``context`` is left with, for others who use it without
+        setting it; None: with ``alpn``.
+    :raises OSError: if the handshake fails.
+    """
+    with _alpn_lock:
+        context.set_alpn_protocols(list(alpn))
+        try:
+            wrapped = context.wrap_socket(
+                sock, server_hostname=server_hostname, do_handshake_on_connect=False
+            )
+        finally:
+            if usual_alpn is not None:
+                context.set_alpn_protocols(list(usual_alpn))
+    try:
+        wrapped.do_handshake()
+    except BaseException:
+        wrapped.close()
+        raise
+    return wrapped
 
 
 def default_context() -> ssl.SSLContext:
