@@ -62,7 +62,7 @@ class Draft:
     stream_id: int
     method: str | bytes
     url: str | bytes
-    timeout: TimeoutLike | Unset
+    timeout: TimeoutLike | Deadlines | Unset
     priority: Priority
     protocol: str | bytes | None
     fields: list[tuple[bytes, bytes]] = field(default_factory=list)
@@ -287,7 +287,7 @@ class Connection(Exchanger[R]):
         skip_host: bool = False,
         skip_accept_encoding: bool = False,
         *,
-        timeout: TimeoutLike | Unset = UNSET,
+        timeout: TimeoutLike | Deadlines | Unset = UNSET,
         priority: Priority = None,
         protocol: str | bytes | None = None,
     ) -> int:

@@ -24,6 +24,15 @@ def peer() -> Iterator[Peer]:
 
 
 @pytest.fixture
+def tls_peer(peer, ca) -> Peer:
+    """The same with TLS, in which it chooses HTTP/2."""
+    peer.tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    peer.tls.load_cert_chain(ca.cert_file, ca.key_file)
+    peer.tls.set_alpn_protocols(["h2"])
+    return peer
+
+
+@pytest.fixture
 def text_peer() -> Iterator[TextPeer]:
     """A scripted HTTP/1.1 server."""
     peer = TextPeer()

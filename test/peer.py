@@ -220,6 +220,10 @@ class Peer(Listener, Frames):
     def greet(self, settings: dict[int, int] | None = None) -> None:
         """Accept, read the preface and the first SETTINGS, and send our own."""
         self.accept()
+        self.answer_greeting(settings)
+
+    def answer_greeting(self, settings: dict[int, int] | None = None) -> None:
+        """Do so on a connection that was accepted already."""
         assert self._read(len(PREFACE)) == PREFACE
         first = self.next_frame()
         assert isinstance(first, SettingsFrame)

@@ -34,6 +34,7 @@ FLOORS = {
     "http11": 4,
     "http20": 4,
     "connection": 5,
+    "gateway": 5,
     "pool": 6,
     "httplib_compat": 6,
     "cli": 7,
