@@ -90,7 +90,6 @@ class Gateway:
     :param sock: a connected ``SSLSocket`` whose ALPN has chosen ``h2``. It must not be
         read or written by anybody else. Its timeout is that of each wait, and may be
         changed at any time.
-    :raises OSError: if it is not connected any more.
     """
 
     def __init__(self, sock: ssl.SSLSocket) -> None:
@@ -99,10 +98,7 @@ class Gateway:
         # when the socket is closed already.
         self._hold = sock.makefile("rb", buffering=0)
         self._deadlines = _SocketTimeout(sock)
-        # Who it is, only messages tell: each request has its own Host.
-        peer = sock.getpeername()
-        host, port = peer[:2] if isinstance(peer, tuple) else ("localhost", None)
-        self._conn = HTTP20Connection(host, port, True, sock=sock)
+        self._conn = HTTP20Connection(*_address(sock), True, sock=sock)
         self._users = 1  # the owner, and every response
         self._closed = False
         self._lingering: HTTP20Response | None = None
@@ -444,6 +440,15 @@ class _SocketTimeout(Deadlines):
     def _now(self) -> Deadlines:
         self.refresh()
         return Limits.of(self._seconds).start()
+
+
+def _address(sock: ssl.SSLSocket) -> tuple[str, int | None]:
+    """Return whom to name in messages, and where a request has no Host of its own."""
+    try:
+        peer = sock.getpeername()
+    except OSError:
+        peer = None  # It has gone already.
+    return peer[:2] if isinstance(peer, tuple) else ("localhost", None)
 
 
 def _not_chunked() -> LocalProtocolError:

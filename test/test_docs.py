@@ -31,7 +31,7 @@ from pathlib import Path
 import pytest
 
 import hyper
-from hyper import http2bin
+from hyper import http2bin, httplib_compat
 from hyper.cli import main
 
 ROOT = Path(__file__).parent.parent
@@ -40,6 +40,7 @@ WITH_EXAMPLES = {
     "README.rst",
     *(f"docs/{name}.rst" for name in ("index", "quickstart", "advanced", "threads")),
     *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing", "migrating")),
+    "docs/httplib_compat.rst",
 }
 FLAGS = doctest.ELLIPSIS
 BLOCK = re.compile(
@@ -52,6 +53,7 @@ Connection = (
     | hyper.HTTP20Connection
     | hyper.HTTPConnection
     | hyper.ConnectionPool
+    | httplib_compat.HTTPConnection
 )
 
 
@@ -97,8 +99,14 @@ def name_of(path: Path) -> str:
 
 
 def localised(text: str, url: str) -> str:
-    """Replace the host of the documentation by that of a local server."""
+    """Replace the host of the documentation by that of a local server.
+
+    By its URL, but for ``http.client``, which takes host and port alone.
+    """
     text = text.replace("https://http2bin.org", url)
+    text = text.replace(
+        "HTTPSConnection('http2bin.org'", f"HTTPSConnection('{url[8:]}'"
+    )
     text = re.sub(r"(['\"])http2bin\.org(?::443)?\1", rf"\g<1>{url}\1", text)
     assert "http2bin.org" not in text
     return text
@@ -286,6 +294,7 @@ class TestHarness:
             ("'http2bin.org'", "'https://localhost:1'"),
             ("'http2bin.org:443'", "'https://localhost:1'"),
             ('"https://http2bin.org/get"', '"https://localhost:1/get"'),
+            ("HTTPSConnection('http2bin.org')", "HTTPSConnection('localhost:1')"),
         ],
     )
     def test_only_the_host_is_replaced(self, shown: str, run: str) -> None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import http.client
 import socket
+import ssl
 
 import pytest
 from h2.errors import ErrorCodes
@@ -195,6 +196,16 @@ class TestRequests:
         assert isinstance(reason, http.client.RemoteDisconnected)
         assert "closed the connection" in str(reason)
 
+    def test_one_whose_tls_has_broken_says_so(self, gateway, tls_peer):
+        gateway.sendall(GET)
+        tls_peer.answer_greeting()
+        tls_peer.want_headers(1)
+        socket.socket.sendall(tls_peer.sock, b"\x17\x03\x03\x00\x05bytes")
+        gateway.begin()
+        with pytest.raises(NotSent) as caught:
+            gateway.sendall(GET)
+        assert isinstance(caught.value.reason(), ssl.SSLError)
+
 
 class TestResponses:
     def test_a_response_is_one_of_http1(self, gateway, tls_peer):
@@ -253,7 +264,7 @@ class TestResponses:
         tls_peer.respond(1, b"after all")
         assert file.read().endswith(b"after all")
         file.close()
-        file.close()
+        file.raw.close()
         assert gateway.sock.fileno() < 0
         assert tls_peer.want_goaway() == ErrorCodes.NO_ERROR
 

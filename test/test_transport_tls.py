@@ -17,6 +17,7 @@ import warnings
 import certifi
 import pytest
 import trustme
+from collector import Collector
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -25,7 +26,6 @@ from cryptography.x509.oid import NameOID
 from threads import PATIENCE, background
 
 from hyper.common.exceptions import ConnectionLost, TLSError
-from hyper.common.protocol import EVERYONE
 from hyper.tls import init_context as handed_on
 from hyper.transport.bufsocket import BufferedSocket
 from hyper.transport.deadline import Timeout
@@ -659,35 +659,6 @@ class TestContexts:
 
     def test_users_find_it_under_its_old_name(self):
         assert handed_on is init_context
-
-
-class Collector:
-    """A Protocol that keeps what comes."""
-
-    def __init__(self):
-        self.touched = set()
-        self.failure = None
-        self.paused = False
-        self.finished = False
-        self.received = b""
-        self.to_send = b""
-        self.clean = None
-
-    def receive_data(self, data):
-        self.received += data
-        self.touched.add(EVERYONE)
-
-    def receive_eof(self, clean):
-        self.clean = clean
-        self.fail(ConnectionLost("the end"))
-
-    def data_to_send(self):
-        data, self.to_send = self.to_send, b""
-        return data
-
-    def fail(self, error):
-        self.failure = self.failure or error
-        self.touched.add(EVERYONE)
 
 
 class TestOnASocket:

@@ -12,10 +12,10 @@ import ssl
 import struct
 
 import pytest
+from collector import Collector
 from threads import PATIENCE, background
 
 from hyper.common.exceptions import ConnectionLost, LocalProtocolError, TLSError
-from hyper.common.protocol import EVERYONE
 from hyper.tls import init_context
 from hyper.transport.bufsocket import BufferedSocket
 from hyper.transport.deadline import Timeout
@@ -95,35 +95,6 @@ class Far:
             return heard
 
 
-class Collector:
-    """A Protocol that keeps what comes, and says what it is told to."""
-
-    def __init__(self):
-        self.touched = set()
-        self.failure = None
-        self.paused = False
-        self.finished = False
-        self.received = b""
-        self.to_send = b""
-        self.clean = None
-
-    def receive_data(self, data):
-        self.received += data
-        self.touched.add(EVERYONE)
-
-    def receive_eof(self, clean):
-        self.clean = clean
-        self.fail(ConnectionLost("the end"))
-
-    def data_to_send(self):
-        data, self.to_send = self.to_send, b""
-        return data
-
-    def fail(self, error):
-        self.failure = self.failure or error
-        self.touched.add(EVERYONE)
-
-
 def deadline():
     return Timeout(PATIENCE, PATIENCE, PATIENCE).start().read()
 
@@ -148,16 +119,22 @@ def ends(ca):
     theirs.close()
 
 
-@pytest.fixture
-def line(ends):
-    """A BufferedSocket on the near end, its Protocol, and the far end."""
-    near, far = ends
+def take_over(near):
+    """Return a BufferedSocket on an SSLSocket, and its Protocol."""
     taken = TLSSocket(near)
     wire = BufferedSocket(taken)
     protocol = Collector()
     with wire:
         wire.add_filter(taken.layer, deadline(), "taking over")
         wire.speak(protocol)
+    return wire, protocol
+
+
+@pytest.fixture
+def line(ends):
+    """A BufferedSocket on the near end, its Protocol, and the far end."""
+    near, far = ends
+    wire, protocol = take_over(near)
     yield wire, protocol, far
     with wire:
         wire.close(ConnectionLost("done"))
@@ -222,12 +199,7 @@ class TestReceiving:
         near, far = ends
         far.send(far.record(b"said too early"))
         assert near.recv(5) == b"said "
-        taken = TLSSocket(near)
-        wire = BufferedSocket(taken)
-        protocol = Collector()
-        with wire:
-            wire.add_filter(taken.layer, deadline(), "taking over")
-            wire.speak(protocol)
+        wire, protocol = take_over(near)
         wait(wire, protocol, 9)
         assert protocol.received == b"too early"
         with wire:
@@ -255,7 +227,7 @@ class TestTheEnd:
         good, bad = far.record(b"good"), bytearray(far.record(b"bad"))
         bad[-1] ^= 1
         far.send(good, bad)
-        with pytest.raises(TLSError, match=r"TLS failed: .*decrypt"):
+        with pytest.raises(TLSError, match=r"TLS with localhost failed: .*decrypt"):
             wait_for_the_end(wire, protocol)
         assert protocol.received == b"good"
         assert wire.closed
@@ -274,12 +246,7 @@ class TestTheEnd:
         self, ends
     ):
         near, _ = ends
-        taken = TLSSocket(near)
-        wire = BufferedSocket(taken)
-        protocol = Collector()
-        with wire:
-            wire.add_filter(taken.layer, deadline(), "taking over")
-            wire.speak(protocol)
+        wire, protocol = take_over(near)
         near.close()
         with pytest.raises(ConnectionLost, match="lost: Bad file descriptor"):
             wait_for_the_end(wire, protocol)

@@ -181,7 +181,7 @@ class TLSFilter:
         return True
 
     def _fail(self, error: Exception) -> None:
-        self.failure = TLSError(_describe(error, self._server_hostname))
+        self.failure = TLSError(describe(error, self._server_hostname))
         self.failure.__cause__ = error
 
 
@@ -256,7 +256,7 @@ def dns_names(tls: ssl.SSLObject | ssl.SSLSocket) -> frozenset[str]:
     return frozenset(name.lower() for kind, name in found if kind == "DNS")
 
 
-def _describe(error: Exception, server_hostname: str | None) -> str:
+def describe(error: Exception, server_hostname: str | None) -> str:
     """Say what went wrong, and with whom, without OpenSSL's file and line."""
     if isinstance(error, ssl.SSLCertVerificationError):
         return (
@@ -328,7 +328,7 @@ def wrap_socket(
         wrapped = secure_socket(context, sock, server_hostname, (H2, HTTP11))
     except OSError as error:
         if isinstance(error, ssl.SSLError):
-            raise TLSError(_describe(error, server_hostname)) from error
+            raise TLSError(describe(error, server_hostname)) from error
         kind = ConnectTimeout if isinstance(error, TimeoutError) else ConnectError
         raise kind(f"TLS with {server_hostname} failed: {error}") from error
     return wrapped, force_proto or wrapped.selected_alpn_protocol()

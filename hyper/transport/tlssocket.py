@@ -35,7 +35,7 @@ import ssl
 
 from ..common.exceptions import ConnectionLost, HyperError, LocalProtocolError, TLSError
 from .bufsocket import Address
-from .tls import dns_names
+from .tls import describe, dns_names
 
 #: The content of the largest record (RFC 8446 section 5.1).
 RECORD = 16384
@@ -180,13 +180,12 @@ class TLSSocket:
         self._over = True
         if isinstance(error, ssl.SSLEOFError):
             return  # TCP ended in order, and TLS did not.
-        reason = getattr(error, "reason", None) or error.strerror or str(error)
         if isinstance(error, ssl.SSLError):
-            text = reason.replace("_", " ").lower()
-            self.layer.failure = TLSError(f"TLS failed: {text}")
+            failure: HyperError = TLSError(describe(error, self._sock.server_hostname))
         else:
-            self.layer.failure = ConnectionLost(f"the connection was lost: {reason}")
-        self.layer.failure.__cause__ = error
+            failure = ConnectionLost(f"the connection was lost: {error.strerror}")
+        failure.__cause__ = error
+        self.layer.failure = failure
 
 
 def _would_block() -> BlockingIOError:
