@@ -318,11 +318,17 @@ class ConnectionPool:
 
         Asking is a call of the pool: it closes those that were idle for too long.
         """
+        self.close_idle()
+        return self._count
+
+    def close_idle(self) -> None:
+        """Close connections that were idle for too long, or that are too many.
+
+        Requests do so too: this is for those who make none for a while.
+        """
         with self._mutex:
             self._settle()
-            count = self._count
         self._close_doomed()
-        return count
 
     @property
     def waiting(self) -> int:

@@ -41,6 +41,7 @@ WITH_EXAMPLES = {
     *(f"docs/{name}.rst" for name in ("index", "quickstart", "advanced", "threads")),
     *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing", "migrating")),
     "docs/httplib_compat.rst",
+    "docs/httpx.rst",
 }
 FLAGS = doctest.ELLIPSIS
 BLOCK = re.compile(

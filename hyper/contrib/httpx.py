@@ -180,7 +180,8 @@ class HyperTransport(_Transport):
         too.
     :param http2: whether HTTP/2 may be spoken.
     :param limits: a ``Limits``; None: 100 connections, of which 20 are kept idle for 5
-        seconds, as in httpx. They are closed when the transport is used next.
+        seconds, as in httpx. Those idle for too long are closed when the transport is
+        used next.
     :param proxy: the proxy to go through: a URL, or a ``Proxy``. ``socks4``,
         ``socks4a``, ``socks5`` and ``socks5h`` need no other package.
     :param uds: the path of a unix socket to connect to, whatever the URL's host.
@@ -240,8 +241,9 @@ class HyperTransport(_Transport):
         ``target`` and ``trace``. The response's have ``http_version`` and
         ``network_stream``, and ``stream_id`` in HTTP/2, ``reason_phrase`` in HTTP/1.1.
 
-        :raises TransportError: of the library that ``request`` is of; its cause is the
-            error of hyper, which knows ``retry_safe``.
+        Raises a ``TransportError`` of the library that ``request`` is of. Its cause is
+        hyper's own error, which knows ``retry_safe``.
+
         :raises TypeError: if ``request`` is of neither library.
         """
         library = _library_of(request)
@@ -253,22 +255,22 @@ class HyperTransport(_Transport):
             progress.fail(error)
             raise
         version = response.version.value.encode("ascii")
-        reason = response.reason.encode("latin-1")
-        fields = list(response.headers.iter_raw())
+        status, fields = response.status, list(response.headers.iter_raw())
         extensions: dict[str, object] = {
             "http_version": version,
             "network_stream": NetworkStream(response),
         }
         if response.version is HTTPVersion.http20:
             extensions["stream_id"] = response.stream_id
-            progress.complete((response.status, fields))
+            progress.complete((status, fields))
         else:
+            reason = response.reason.encode("latin-1")
             extensions["reason_phrase"] = reason
-            progress.complete((version, response.status, reason, fields))
+            progress.complete((version, status, reason, fields))
         made: AnyResponse = library.Response(
-            status_code=response.status,
+            status_code=status,
             headers=fields,
-            stream=_ResponseStream(response, progress),
+            stream=_ResponseStream(response, progress, self._pool),
             extensions=extensions,
         )
         return made
@@ -425,7 +427,10 @@ class _Progress:
 class _ResponseStream(_ByteStream):
     """The body of a response, undecoded. Read by one thread at a time."""
 
-    def __init__(self, response: Response, progress: _Progress) -> None:
+    def __init__(
+        self, response: Response, progress: _Progress, pool: ConnectionPool
+    ) -> None:
+        self._pool = pool
         self._response = response
         self._progress = progress
         self._prefix = _PREFIXES[response.version]
@@ -442,6 +447,7 @@ class _ResponseStream(_ByteStream):
         """
         with self._progress.step(f"{self._prefix}.response_closed"):
             self._response.close()
+            self._pool.close_idle()
 
 
 class NetworkStream:
@@ -548,8 +554,11 @@ def _target(request: AnyRequest) -> bytes | None:
 
     :raises LocalProtocolError: for what only a connection of its own can carry.
     """
-    if request.method == "CONNECT":
-        raise LocalProtocolError("CONNECT takes a connection: use hyper.HTTPConnection")
+    if request.method == "CONNECT" or "Upgrade" in request.headers:
+        raise LocalProtocolError(
+            "CONNECT and Upgrade take a whole connection, and these are shared: "
+            "hyper.HTTPConnection is the way"
+        )
     target: bytes | None = request.extensions.get("target")
     if target is not None and not target.startswith(b"/") and target != b"*":
         raise LocalProtocolError("the target has to be '*' or to begin with '/'")

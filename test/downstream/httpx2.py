@@ -33,10 +33,7 @@ SUBSET = [
 #: Why tests differ, by their names.
 REASONS = {
     **dict.fromkeys(
-        (
-            "test_socks_proxy",
-            "test_transport_for_request",
-        ),
+        ("test_proxies_environ", "test_socks_proxy", "test_transport_for_request"),
         "looks into httpcore's pool for the proxy",
     ),
     "test_httpcore_lazy_loading": "wants httpcore2 to be imported by a request",
