@@ -267,6 +267,20 @@ class Exchanger(Generic[R]):
                 line.protocol.close(code)
                 wire.close(error)
 
+    def retire(self) -> None:
+        """Close the connection when what is under way on it has ended.
+
+        A later request connects anew. Idempotent; finalizers may call it.
+        """
+        line = self._line
+        # The collector may run inside of one of our calls: let that go on.
+        if line is not None and not line.socket.held_here:
+            with line.socket:
+                if line.protocol.open_streams:
+                    line.protocol.retire()
+                else:
+                    line.protocol.close(NO_ERROR)
+
     # What the versions of HTTP differ in.
 
     def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> WireProtocol:

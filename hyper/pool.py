@@ -445,6 +445,8 @@ class ConnectionPool:
                 if not member.active:
                     self._discard(member)
         self._close_doomed()
+        for member in members:
+            member.conn.retire()  # It need not wait for the next call of the pool.
 
     def close(self) -> None:
         """Close all connections; the pool takes no more requests. Idempotent.
@@ -464,6 +466,16 @@ class ConnectionPool:
         for ticket in waiting:
             ticket.bell.put(None)
         self._close_doomed()
+
+    def abandon(self) -> None:
+        """Let go of the connections of a pool that nobody uses any more.
+
+        Each is closed when nobody uses it. Takes no lock of the pool: a finalizer may
+        call this wherever it runs.
+        """
+        for host in list(self._hosts.values()):
+            for member in host.members.copy():
+                member.conn.retire()
 
     # TLS.
 

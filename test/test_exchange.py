@@ -550,6 +550,32 @@ def test_after_close_a_request_connects_anew_and_ids_go_on(peer):
     finish(peer, conn, second)
 
 
+def test_a_connection_that_is_retired_ends_with_what_is_under_way(peer):
+    conn, first = start(peer)
+    conn.retire()
+    assert not conn.is_connected
+    peer.respond(first, b"done")
+    assert conn.get_response(first).read() == b"done"
+    peer.want_eof()
+    second = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(second)
+    finish(peer, conn, second)
+
+
+def test_one_that_is_retired_when_nothing_is_ends_at_once(peer):
+    conn = peer.connection()
+    conn.retire()
+    first = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(first)
+    finish(peer, conn, first)
+    conn.retire()
+    conn.retire()
+    assert peer.want_goaway() == ErrorCodes.NO_ERROR
+    peer.want_eof()
+
+
 def test_a_with_statement_closes_the_connection(peer):
     with peer.connection() as conn:
         conn.request("GET", "/")
@@ -1329,6 +1355,19 @@ def test_a_finalizer_may_close_a_response_inside_of_our_own_calls(peer):
     peer.want_headers(first)
     peer.want_headers(second)
     assert peer.want_reset(first) == ErrorCodes.CANCEL
+
+
+def test_a_finalizer_may_retire_a_connection_inside_of_our_own_calls(peer):
+    class Retires(FlowControlManager):
+        def increase_window_size(self, frame_size):
+            conn.retire()
+            return super().increase_window_size(frame_size)
+
+    conn = peer.connection(window_manager=Retires)
+    first = conn.request("GET", "/")
+    peer.greet()
+    peer.respond(first, b"fine")
+    assert conn.get_response(first).read() == b"fine"
 
 
 @pytest.mark.scenario(232)

@@ -1049,8 +1049,8 @@ def test_clearing_closes_what_is_idle_and_lets_the_rest_finish(text_peer, make_p
     new = exchange(pool, text_peer)
     busy.sendall(b"ne")
     assert held.read() == b"done"
+    assert is_closed(busy), "it does not wait for the next call of the pool"
     again(pool, text_peer, new)
-    assert is_closed(busy)
     assert pool.connections == 1
 
 
@@ -1074,12 +1074,46 @@ def test_after_clearing_http2_requests_use_a_new_connection(peer, make_pool):
     assert pool.connections == 1
 
 
+def test_what_is_being_connected_while_clearing_is_closed_after_use(
+    peer, make_pool, ca
+):
+    speak_tls(peer, ca, "h2")
+    pool = make_pool(verify=ca.ca_file)
+    asking = ask(pool, peer)
+    wait_for(lambda: asking.waits_in("add_filter"))
+    pool.clear()
+    peer.greet()
+    peer.want_headers(1)
+    peer.respond(1, b"done")
+    assert asking.result().read() == b"done"
+    assert pool.connections == 0
+    assert peer.want_goaway() == ErrorCodes.NO_ERROR
+    peer.want_eof()
+
+
 def test_a_pool_that_has_nothing_can_be_cleared(make_pool):
     pool = make_pool()
     pool.clear()
     pool.close()
     pool.clear()
     assert pool.connections == 0
+
+
+def test_a_pool_that_is_abandoned_closes_each_connection_when_it_is_unused(
+    text_peer, make_pool
+):
+    pool = make_pool()
+    idle = exchange(pool, text_peer)
+    asking = ask(pool, text_peer)
+    assert path_asked_for(idle) == "/"
+    busy, held = hold(pool, text_peer)
+    idle.sendall(DONE)
+    assert asking.result().read() == b"done"
+    pool.abandon()
+    assert is_closed(idle)
+    busy.sendall(b"ne")
+    assert held.read() == b"done"
+    assert is_closed(busy)
 
 
 def test_a_closed_pool_takes_no_requests(text_peer, make_pool):
