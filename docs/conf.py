@@ -33,7 +33,7 @@ autodoc_preserve_defaults = True
 nitpicky = True
 nitpick_ignore_regex = [
     # Other projects: their inventories would have to be fetched at each build.
-    (r"py:.*", r"(ssl|io|h2|http)\..*"),
+    (r"py:.*", r"(ssl|io|h2|http|requests)\..*"),
     (r"py:exc", r"(TypeError|ValueError|KeyError|NotImplementedError)"),
     (r"py:exc", r"(FileNotFoundError|OSError|RuntimeError)"),
 ]

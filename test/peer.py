@@ -170,6 +170,10 @@ class Listener:
             sock = self.tls.wrap_socket(sock, server_side=True)
         self._accepted.append(sock)
 
+    def start_tls(self, context: ssl.SSLContext) -> None:
+        """Speak TLS with the client from now on."""
+        self._accepted[-1] = context.wrap_socket(self.sock, server_side=True)
+
     def send_bytes(self, data: bytes) -> None:
         self.sock.sendall(data)
 

@@ -39,9 +39,8 @@ PAGES = sorted([ROOT / "README.rst", *ROOT.glob("docs/*.rst")])
 WITH_EXAMPLES = {
     "README.rst",
     *(f"docs/{name}.rst" for name in ("index", "quickstart", "advanced", "threads")),
-    *(f"docs/{name}.rst" for name in ("pool", "exceptions", "testing", "migrating")),
-    "docs/httplib_compat.rst",
-    "docs/httpx.rst",
+    *(f"docs/{name}.rst" for name in ("pool", "requests", "exceptions", "testing")),
+    *(f"docs/{name}.rst" for name in ("migrating", "httplib_compat", "httpx")),
 }
 FLAGS = doctest.ELLIPSIS
 BLOCK = re.compile(
@@ -182,6 +181,9 @@ def reader(
 ) -> Iterator[Reader]:
     assert service.ca_file is not None
     monkeypatch.setenv("SSL_CERT_FILE", service.ca_file)
+    # To requests these come first.
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     with contextlib.closing(Reader(service.url, tmp_path)) as reader:
         yield reader
 

@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from .httpx import HyperTransport
+    from .requests import HTTP20Adapter
 
-__all__ = ["HyperTransport"]
+__all__ = ["HTTP20Adapter", "HyperTransport"]
 
 #: The module that each name is in.
 _HOMES = {
+    "HTTP20Adapter": "requests",
     "HyperTransport": "httpx",
 }
 
