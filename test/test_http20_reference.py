@@ -37,14 +37,13 @@ from hyperframe.frame import (
 )
 from peer import PREFACE, Frames, wire
 
-from hyper.http20.reference import (
-    CLOSED_KEPT,
+from hyper.http20.dialect import (
     CONTROL_FRAME_BUDGET,
     NO_RFC7540_PRIORITIES,
-    H2Machine,
     MalformedResponse,
     OriginReceived,
 )
+from hyper.http20.reference import CLOSED_KEPT, H2Machine
 
 REQUEST = [
     (b":method", b"GET"),

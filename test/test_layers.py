@@ -47,7 +47,7 @@ IO = {"socket", "select", "selectors", "threading", "_thread", "time"}
 DOES_IO = {"transport", "http2bin", "cli", "contrib"}
 SANS_IO = {"hyper.transport.proxy", "hyper.http11.protocol"} | {
     f"hyper.http20.{name}"
-    for name in ("window", "hpack", "machine", "reference", "protocol")
+    for name in ("window", "hpack", "dialect", "machine", "reference", "protocol")
 }
 
 

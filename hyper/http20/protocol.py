@@ -1,6 +1,6 @@
 """HTTP/2 as a Protocol: between the state machine and the Streams.
 
-The state machine (h2's interface, see :mod:`hyper.http20.reference`) knows frames and
+The state machine (h2's interface, see :mod:`hyper.http20.dialect`) knows frames and
 what order they may come in. This file knows exchanges: which Stream an event belongs
 to, when a body is complete, how much credit to give back, what a GOAWAY means for whom.
 
@@ -64,7 +64,7 @@ from ..common.validation import (
     promise_fault,
     strip_values,
 )
-from .reference import OriginReceived
+from .dialect import OriginReceived
 from .window import AutoFlowControlManager, BaseFlowControlManager, Windows
 
 #: RFC 9113 section 5.1.1.

@@ -27,20 +27,18 @@ from __future__ import annotations
 import re
 import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import cast
 
 from h2.config import H2Configuration
 from h2.connection import ConnectionInputs, H2Connection
 from h2.errors import ErrorCodes
-from h2.events import ConnectionTerminated, DataReceived, Event, StreamReset
+from h2.events import DataReceived, Event
 from h2.exceptions import (
     DenialOfServiceError,
     FrameTooLargeError,
     ProtocolError,
     StreamClosedError,
 )
-from h2.settings import SettingCodes, Settings
+from h2.settings import SettingCodes
 from h2.stream import H2Stream, StreamClosedBy, StreamState
 from hpack import Decoder, Encoder, HeaderTuple, HPACKError, OversizedHeaderListError
 from hyperframe.frame import (
@@ -55,17 +53,21 @@ from hyperframe.frame import (
 
 from ..common.stream import Fields
 from ..common.validation import response_head_fault, trailer_fault
+from .dialect import (
+    CONTROL_FRAME_BUDGET,
+    CompressionError,
+    MalformedResponse,
+    OriginReceived,
+    client_settings,
+    goaway,
+    known_settings,
+    origins,
+    protocol_error,
+    settings_body,
+)
 
-#: Frames that ask for work and bring nothing, in a row, before the peer is given up.
-CONTROL_FRAME_BUDGET = 1000
-#: The encoder's table is searched for every field, so a larger one costs more than it
-#: saves; Go, curl and hyperium/h2 cap it at the same size.
-MAX_ENCODER_TABLE = 4096
 #: How many streams that have closed are remembered.
 CLOSED_KEPT = 1000
-#: The setting that says that the priorities of RFC 7540 mean nothing (RFC 9218 s. 2.1).
-NO_RFC7540_PRIORITIES = 0x9
-
 _DATA, _HEADERS, _PRIORITY, _RST_STREAM, _SETTINGS, _PUSH_PROMISE = range(6)
 _PING, _GOAWAY, _WINDOW_UPDATE, _CONTINUATION = range(6, 10)
 _ORIGIN = 0xC
@@ -74,8 +76,6 @@ _ACK = 0x1
 _END_HEADERS = 0x4
 _PADDED = 0x8
 _HEADER = struct.Struct(">HBBBL")
-_ENTRY = struct.Struct(">HL")
-_KNOWN_SETTINGS = frozenset((*map(int, SettingCodes), NO_RFC7540_PRIORITIES))
 #: What may not come on a stream that nobody opened (RFC 9113 section 5.1).
 _NOT_WHILE_IDLE = frozenset(
     (_DATA, _HEADERS, _RST_STREAM, _PUSH_PROMISE, _WINDOW_UPDATE)
@@ -84,28 +84,6 @@ _NOT_WHILE_IDLE = frozenset(
 _NOT_ANSWERED = (StreamClosedBy.SEND_RST_STREAM, None)
 #: Three changes of the table's size in front of a header block.
 _RESIZINGS = re.compile(rb"(?:[\x20-\x3e]|\x3f[\x80-\xff]*[\x00-\x7f]){3}")
-
-
-class CompressionError(ProtocolError):
-    """A header block could not be decoded: the HPACK state is lost."""
-
-    error_code = ErrorCodes.COMPRESSION_ERROR
-
-
-class MalformedResponse(StreamReset):
-    """A stream that the machine reset, and why: ``reason`` is a text for people."""
-
-    reason: str = ""
-
-
-@dataclass(frozen=True)
-class OriginReceived(Event):
-    """An ORIGIN frame: what else the server says to be (RFC 8336).
-
-    ``origins`` are ASCII and not empty, and otherwise not looked at.
-    """
-
-    origins: tuple[bytes, ...]
 
 
 class BlockDecoder(Decoder):
@@ -147,24 +125,6 @@ class BlockEncoder(Encoder):
         self.table_size_changes = [smallest] if smallest == value else [smallest, value]
         self.header_table.maxsize = value
         self.header_table.resized = True
-
-
-def client_settings(wanted: Mapping[int, int]) -> Settings:
-    """Return what a client says in its first SETTINGS frame."""
-    values: dict[int, int] = {
-        SettingCodes.ENABLE_PUSH: 0,
-        SettingCodes.MAX_CONCURRENT_STREAMS: 100,
-        SettingCodes.MAX_HEADER_LIST_SIZE: H2Connection.DEFAULT_MAX_HEADER_LIST_SIZE,
-        NO_RFC7540_PRIORITIES: 1,
-    }
-    values.update(wanted)
-    settings = Settings(
-        client=True, initial_values=cast("dict[SettingCodes, int]", values)
-    )
-    if SettingCodes.ENABLE_CONNECT_PROTOCOL not in wanted:
-        # A server's setting (RFC 8441 section 3); some servers refuse a client's.
-        del settings[SettingCodes.ENABLE_CONNECT_PROTOCOL]
-    return settings
 
 
 class H2Machine(H2Connection):
@@ -330,26 +290,21 @@ class H2Machine(H2Connection):
         encoder's table up to 4 GiB.
         """
         kept: dict[int, int] = {}
-        for code, value in _ENTRY.iter_unpack(frame[9:]):
-            if code == SettingCodes.HEADER_TABLE_SIZE:
-                value = min(value, MAX_ENCODER_TABLE)
-                # Of several in a frame h2 sees the last, but each counts.
-                self.encoder.header_table_size = value
-            elif code == SettingCodes.ENABLE_CONNECT_PROTOCOL:
-                before = kept.get(code, self.remote_settings.enable_connect_protocol)
-                if value < before:  # RFC 8441 section 3
-                    raise self._fault("the server took extended CONNECT back")
-            elif code == NO_RFC7540_PRIORITIES and value > 1:  # RFC 9218 section 2.1
-                raise self._fault(f"the setting {code} is {value}")
-            if code in _KNOWN_SETTINGS:
+        try:
+            for code, value in known_settings(frame[9:], self.remote_settings):
                 kept[code] = value
-        body = b"".join(_ENTRY.pack(code, value) for code, value in kept.items())
+                if code == SettingCodes.HEADER_TABLE_SIZE:
+                    # Of several in a frame h2 sees the last, but each counts.
+                    self.encoder.header_table_size = value
+        except ProtocolError as fault:
+            raise self._terminate(fault) from None
+        body = settings_body(kept)
         return len(body).to_bytes(3, "big") + frame[3:9] + body
 
     def _look_at_goaway(self, frame: bytes, flags: int, stream_id: int) -> list[Event]:
         if stream_id or len(frame) < 17:
             return super().receive_data(frame)  # which refuses it
-        return [_goaway(frame)]
+        return [goaway(frame[9:])]
 
     def _look_at_window_update(
         self, frame: bytes, flags: int, stream_id: int
@@ -369,8 +324,8 @@ class H2Machine(H2Connection):
 
     def _look_at_origin(self, frame: bytes, flags: int, stream_id: int) -> list[Event]:
         # RFC 8336 section 2.1: on other streams, or with flags of the future.
-        origins = None if stream_id or flags & 0xF else _origins(frame)
-        return [] if origins is None else [OriginReceived(origins)]
+        found = None if stream_id or flags & 0xF else origins(frame[9:])
+        return [] if found is None else [OriginReceived(found)]
 
     def _refuse_continuation(
         self, frame: bytes, flags: int, stream_id: int
@@ -533,9 +488,7 @@ class H2Machine(H2Connection):
     def _fault(
         self, text: str, code: ErrorCodes = ErrorCodes.PROTOCOL_ERROR
     ) -> ProtocolError:
-        fault = ProtocolError(text)
-        fault.error_code = code
-        return self._terminate(fault)
+        return self._terminate(protocol_error(text, code))
 
     def _terminate(self, fault: ProtocolError) -> ProtocolError:
         self._terminate_connection(fault.error_code)
@@ -581,37 +534,3 @@ def _header_fault(stream: H2Stream, fields: Fields, end_stream: bool) -> str | N
     if fault is None and end_stream and fields[0][1].startswith(b"1"):
         return "an interim response that ends the stream"
     return fault
-
-
-def _goaway(frame: bytes) -> ConnectionTerminated:
-    last_stream_id, code = struct.unpack_from(">LL", frame, 9)
-    event = ConnectionTerminated()
-    event.error_code = _error_code(code)
-    event.last_stream_id = last_stream_id & 0x7FFFFFFF
-    event.additional_data = frame[17:] or None
-    return event
-
-
-def _error_code(code: int) -> ErrorCodes | int:
-    try:
-        return ErrorCodes(code)
-    except ValueError:
-        return code
-
-
-def _origins(frame: bytes) -> tuple[bytes, ...] | None:
-    """Return what an ORIGIN frame names; None if it cannot be read.
-
-    What cannot be an origin is passed over (RFC 8336 appendix A).
-    """
-    origins = []
-    start = 9
-    while start < len(frame):
-        end = start + 2 + int.from_bytes(frame[start : start + 2], "big")
-        origin = frame[start + 2 : end]
-        if end > len(frame):
-            return None
-        if origin and origin.isascii():
-            origins.append(origin)
-        start = end
-    return tuple(origins)

@@ -20,6 +20,7 @@ from ..transport.deadline import Deadline, Deadlines, Keepalive, TimeoutLike
 from ..transport.dial import STRAIGHT, Route, TLSParameters
 from ..transport.tls import TLSLayer
 from ..verbs import Connection
+from .dialect import NO_RFC7540_PRIORITIES
 from .protocol import (
     HIGHEST_STREAM_ID,
     H2Protocol,
@@ -27,7 +28,7 @@ from .protocol import (
     WindowManagerClass,
 )
 from .push import HTTP20Push
-from .reference import NO_RFC7540_PRIORITIES, H2Machine
+from .reference import H2Machine
 from .window import AutoFlowControlManager, Windows
 
 #: How many requests are remembered for what was pushed with them.
