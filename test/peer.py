@@ -205,6 +205,8 @@ class Peer(Listener, Frames):
         Frames.__init__(self)
         self._input = bytearray()
         self.decoder = Decoder()
+        #: What its clients are made with in any case.
+        self.options: dict[str, Any] = {}
         #: What the client said in its first SETTINGS.
         self.client_settings: dict[int, int] = {}
         #: Kinds of frames that ``want_...`` passes over.
@@ -212,7 +214,7 @@ class Peer(Listener, Frames):
 
     def connection(self, **options: Any) -> HTTP20Connection:
         """Return a client of this peer, closed when the test ends."""
-        return self.client(HTTP20Connection, **options)
+        return self.client(HTTP20Connection, **self.options, **options)
 
     def accept(self) -> None:
         """Take the client's connection, and forget the one before."""

@@ -1,4 +1,4 @@
-"""The reference machine: h2 behind the gate, fed with raw frames."""
+"""The state machines, fed with raw frames: h2 behind the gate, and our own."""
 
 import struct
 
@@ -43,6 +43,7 @@ from hyper.http20.dialect import (
     MalformedResponse,
     OriginReceived,
 )
+from hyper.http20.machine import ClientMachine
 from hyper.http20.reference import CLOSED_KEPT, H2Machine
 
 REQUEST = [
@@ -58,11 +59,29 @@ def server():
     return Frames()
 
 
+@pytest.fixture(params=[H2Machine, ClientMachine])
+def make(request):
+    """The class of a machine: each test is for both."""
+    return request.param
+
+
 @pytest.fixture
-def machine(server):
+def fresh(make):
+    """Return a function that returns a machine that has greeted."""
+
+    def fresh(settings=None):
+        machine = make(settings)
+        machine.initiate_connection()
+        machine.data_to_send()
+        return machine
+
+    return fresh
+
+
+@pytest.fixture
+def machine(fresh, server):
     """A machine that has greeted and been greeted."""
-    machine = H2Machine()
-    machine.initiate_connection()
+    machine = fresh()
     machine.receive_data(wire(server.settings()))
     machine.data_to_send()
     return machine
@@ -114,8 +133,8 @@ def assert_refused(machine, data, code, match):
 
 
 @pytest.mark.scenario(32)
-def test_the_first_settings_refuse_push_and_limit_the_headers(server):
-    machine = H2Machine({SettingsFrame.INITIAL_WINDOW_SIZE: 1234})
+def test_the_first_settings_refuse_push_and_limit_the_headers(make, server):
+    machine = make({SettingsFrame.INITIAL_WINDOW_SIZE: 1234})
     machine.initiate_connection()
     data = machine.data_to_send()
     assert data.startswith(PREFACE)
@@ -128,28 +147,21 @@ def test_the_first_settings_refuse_push_and_limit_the_headers(server):
     assert len(data) == 33 + length, "there is one frame"
 
 
-def fresh():
-    machine = H2Machine()
-    machine.initiate_connection()
-    machine.data_to_send()
-    return machine
-
-
 @pytest.mark.scenario(8)
-def test_a_server_that_does_not_begin_with_settings_is_refused(server):
+def test_a_server_that_does_not_begin_with_settings_is_refused(fresh, server):
     for first in (server.ping(bytes(8)), server.settings(ack=True)):
         assert_refused(fresh(), wire(first), ErrorCodes.PROTOCOL_ERROR, "SETTINGS")
 
 
 @pytest.mark.scenario(5)
-def test_a_server_that_answers_in_http1_is_recognised_at_once():
+def test_a_server_that_answers_in_http1_is_recognised_at_once(fresh):
     machine = fresh()
     assert machine.receive_data(b"HTT") == []
     assert_refused(machine, b"P/1.1", ErrorCodes.PROTOCOL_ERROR, "HTTP/1")
 
 
 @pytest.mark.scenario(7)
-def test_a_server_that_answers_in_tls_is_recognised_at_once():
+def test_a_server_that_answers_in_tls_is_recognised_at_once(fresh):
     assert_refused(fresh(), b"\x15\x03\x01", ErrorCodes.PROTOCOL_ERROR, "TLS")
 
 
@@ -234,8 +246,8 @@ def test_impossible_settings_are_refused(machine, server, code, value, error):
     assert_refused(machine, wire(server.settings({code: value})), error, ".")
 
 
-def test_a_client_may_say_that_it_uses_no_priorities_of_rfc_7540():
-    machine = H2Machine({NO_RFC7540_PRIORITIES: 1})
+def test_a_client_may_say_that_it_uses_no_priorities_of_rfc_7540(make):
+    machine = make({NO_RFC7540_PRIORITIES: 1})
     machine.initiate_connection()
     assert b"\x00\x09\x00\x00\x00\x01" in machine.data_to_send()
 
@@ -327,7 +339,7 @@ def test_a_response_gives_the_events_of_h2(machine, server):
     assert events[3].headers == [(b"t", b"u")]
 
 
-def test_bytes_may_come_one_by_one(server):
+def test_bytes_may_come_one_by_one(fresh, server):
     machine = fresh()
     request(machine)
     data = wire(
@@ -582,8 +594,7 @@ def test_a_header_list_over_the_limit_ends_the_connection(machine, server):
 
 
 @pytest.mark.scenario(147)
-def test_an_undecodable_header_block_ends_the_connection(machine):
-    request(machine, 1)
+def test_an_undecodable_header_block_ends_the_connection(fresh):
     for block in (b"\x80", b"\xff\xff\xff\xff\xff\xff\xff", b"\x40"):
         machine = fresh()
         machine.receive_data(wire(SettingsFrame(0)))
@@ -830,10 +841,9 @@ def test_a_window_update_of_zero_for_the_connection_ends_it(machine):
 
 
 @pytest.fixture
-def pushed(server):
+def pushed(fresh, server):
     """A machine that allows pushes and has a request under way, on stream 1."""
-    machine = H2Machine({SettingCodes.ENABLE_PUSH: 1})
-    machine.initiate_connection()
+    machine = fresh({SettingCodes.ENABLE_PUSH: 1})
     machine.receive_data(wire(server.settings()))
     request(machine, 1)
     return machine

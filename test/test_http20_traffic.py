@@ -69,6 +69,7 @@ from hyper.common.exceptions import (
 from hyper.common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR
 from hyper.common.request import Request
 from hyper.common.stream import Stream
+from hyper.http20.machine import ClientMachine
 from hyper.http20.protocol import (
     LARGEST_FRAME,
     MAX_INTERIM,
@@ -911,7 +912,7 @@ def cut(frame: HeadersFrame, cuts: int) -> list[Frame]:
 
 # The users.
 
-LARGE = Request(b"GET", b"https", b"a.test", b"/", [(b"X-Large", b"\xff" * 9000)], 0)
+LARGE = Request(b"GET", b"https", b"a.test", b"/", [(b"X-Large", b"\xff" * 20_000)], 0)
 REQUESTS = (
     Request(b"POST", b"https", b"a.test", b"/", [], None),
     Request(b"GET", b"https", b"a.test", b"/", [(b"X-A", b"b")], 0),
@@ -1288,7 +1289,7 @@ class Traffic(RuleBasedStateMachine):
             self.finish()
 
 
-@pytest.mark.parametrize("machine", [H2Machine])
+@pytest.mark.parametrize("machine", [H2Machine, ClientMachine])
 def test_whatever_a_server_may_do_the_books_agree(machine, capsys):
     class Driven(Traffic):
         pass

@@ -33,9 +33,18 @@ from hyper import (
     Timeout,
     WriteTimeout,
 )
+from hyper.http20.machine import ClientMachine
+from hyper.http20.reference import H2Machine
 from hyper.http20.window import BaseFlowControlManager, Windows
 
 REQUEST = [(":method", "GET"), (":scheme", "http"), (":path", "/pushed")]
+
+
+@pytest.fixture(params=[H2Machine, ClientMachine])
+def peer(request, peer):
+    """A server whose clients have either state machine: each test is for both."""
+    peer.options["state_machine"] = request.param
+    return peer
 
 
 def frame(kind, flags, stream_id, body):
