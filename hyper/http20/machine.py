@@ -1046,7 +1046,6 @@ def _table(others: Reader, *readers: tuple[int, Reader]) -> list[Reader]:
 _KNOWN: list[tuple[int, Reader]] = [
     (_DATA, ClientMachine._read_data),
     (_HEADERS, ClientMachine._read_headers),
-    (_PRIORITY, ClientMachine._read_priority),
     (_RST_STREAM, ClientMachine._read_rst_stream),
     (_SETTINGS, ClientMachine._read_settings),
     (_PUSH_PROMISE, ClientMachine._read_push_promise),
@@ -1055,6 +1054,7 @@ _KNOWN: list[tuple[int, Reader]] = [
     (_ALTSVC, ClientMachine._read_altsvc),
 ]
 _ALWAYS: list[tuple[int, Reader]] = [
+    (_PRIORITY, ClientMachine._read_priority),
     (_GOAWAY, ClientMachine._read_goaway),
     (_CONTINUATION, ClientMachine._refuse_continuation),
     (_ORIGIN, ClientMachine._read_origin),
