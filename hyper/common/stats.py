@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+
+_LENGTH_AND_TYPE = struct.Struct(">L").unpack_from  # RFC 9113 section 4.1
 
 #: The names of HTTP/2's frames by their types (RFC 9113 section 6, RFC 7838 section 4,
 #: RFC 8336 section 2, RFC 9218 section 7.1).
@@ -65,9 +68,11 @@ class FrameCounter:
             head, self._head = self._head, b""
             self._counts[head[3]] += 1
             at = missing + int.from_bytes(head[:3], "big")
+        counts = self._counts
         while at + 9 <= end:
-            self._counts[data[at + 3]] += 1
-            at += 9 + int.from_bytes(data[at : at + 3], "big")
+            (word,) = _LENGTH_AND_TYPE(data, at)
+            counts[word & 0xFF] += 1
+            at += 9 + (word >> 8)
         if at < end:
             self._head = data[at:]
             at = end

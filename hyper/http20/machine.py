@@ -288,7 +288,7 @@ class ClientMachine:
         return self.highest_outbound_stream_id > 0
 
     def send_headers(
-        self, stream_id: int, headers: list[HeaderTuple], end_stream: bool = False
+        self, stream_id: int, headers: Fields, end_stream: bool = False
     ) -> None:
         """Queue a request's header section, or its trailers, which end the stream."""
         self._check_open()

@@ -19,9 +19,10 @@ Everything here is guarded by the lock of the BufferedSocket that holds the Prot
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
+from typing import TypeVar
 
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -41,7 +42,7 @@ from h2.events import (
 )
 from h2.exceptions import ProtocolError
 from h2.settings import Settings
-from hpack import HeaderTuple, NeverIndexedHeaderTuple
+from hpack import NeverIndexedHeaderTuple
 
 from ..common import exceptions
 from ..common.exceptions import (
@@ -91,6 +92,8 @@ PROBES_IN_VAIN = 3
 MAX_PUSHES = 32
 #: How many origins a server may announce to be remembered.
 MAX_ANNOUNCED = 100
+#: How many header sections of requests, and of responses, are kept.
+KEPT = 32
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
@@ -99,6 +102,12 @@ MAX_DEBUG_DATA = 256
 SENSITIVE = frozenset(
     (b"authorization", b"proxy-authorization", b"cookie", b"set-cookie")
 )
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+#: The status that a header section says, its other fields, and the body's length.
+_Head = tuple[int, Fields, int | None]
 
 #: What makes a window manager: its class.
 WindowManagerClass = Callable[[int], BaseFlowControlManager]
@@ -115,7 +124,7 @@ class Machine(Interface):
     def initiate_connection(self) -> None: ...
     def initiate_upgrade_connection(self) -> bytes | None: ...
     def send_headers(
-        self, stream_id: int, headers: list[HeaderTuple], end_stream: bool = ...
+        self, stream_id: int, headers: Fields, end_stream: bool = ...
     ) -> None: ...
     def send_data(
         self, stream_id: int, data: bytes, end_stream: bool = ...
@@ -232,6 +241,13 @@ class H2Protocol:
         self._broken = False  # the machine ended the connection: it takes no verb more
         self._windows = windows or Windows()
         self._probe: Ping | None = None  # measures a round trip
+        # Taken out of the settings, which are looked up slowly, for every request.
+        self._stream_window = machine.local_settings.initial_window_size
+        self._max_streams = STREAMS_BEFORE_SETTINGS
+        self._max_header_list: int | None = None
+        # What was worked out for earlier requests, and for responses.
+        self._regular: dict[tuple[tuple[bytes, bytes], ...], Fields] = {}
+        self._heads: dict[tuple[tuple[bytes, bytes], ...], _Head] = {}
         if upgrade:
             # Section 3.2.1: without the '=' at the end, which h2 leaves.
             value = machine.initiate_upgrade_connection() or b""
@@ -319,9 +335,7 @@ class H2Protocol:
     @property
     def max_concurrent_streams(self) -> int:
         """How many requests the server allows at a time."""
-        if not self.settings_received:
-            return STREAMS_BEFORE_SETTINGS
-        return self.machine.remote_settings.max_concurrent_streams
+        return self._max_streams
 
     @property
     def free_places(self) -> int:
@@ -349,8 +363,8 @@ class H2Protocol:
             raise LocalProtocolError(
                 "the server does not take CONNECT with a protocol (RFC 8441)"
             )
-        fields = header_section(request, self._sensitive)
-        limit = self.machine.remote_settings.max_header_list_size
+        fields = self._section(request)
+        limit = self._max_header_list
         if limit is not None:
             size = sum(len(name) + len(value) + 32 for name, value in fields)
             if size > limit:
@@ -368,9 +382,18 @@ class H2Protocol:
             error.__cause__ = fault
             self.fail(error)
             raise error from fault
-        window = self._new_window(self.machine.local_settings.initial_window_size)
+        window = self._new_window(self._stream_window)
         self._exchanges[stream.stream_id] = _Exchange(stream, window, self._batches)
         return stream
+
+    def _section(self, request: Request) -> Fields:
+        """Return the header section of a request: the regular fields seldom change."""
+        key = tuple(request.headers)
+        regular = self._regular.get(key)
+        if regular is None:
+            regular = regular_fields(request.headers, self._sensitive)
+            _keep(self._regular, key, regular)
+        return pseudo_headers(request) + regular
 
     def sendable(self, stream: Stream) -> int:
         exchange = self._exchanges.get(stream.stream_id)
@@ -408,7 +431,7 @@ class H2Protocol:
             self._settle(stream)
 
     def send_trailers(self, stream: Stream, fields: Fields) -> None:
-        section = [HeaderTuple(name.lower(), value) for name, value in fields]
+        section = [(name.lower(), value) for name, value in fields]
         self.machine.send_headers(stream.stream_id, section, end_stream=True)
         self._end_turn(stream)
         stream.sent = True
@@ -522,7 +545,7 @@ class H2Protocol:
         exchange = self._exchange_of(event.stream_id)
         if exchange is None:
             return
-        status, fields = _split_status(event.headers)
+        status, fields, _ = self._head(event.headers)
         exchange.interim_bytes += sum(len(name) + len(value) for name, value in fields)
         informational = exchange.stream.informational
         informational.append(Interim(status, fields))
@@ -539,10 +562,20 @@ class H2Protocol:
         self.touched.add(HEADS)
         self._may_probe_silence = True
         stream = exchange.stream
-        status, stream.headers = _split_status(event.headers)
+        status, fields, length = self._head(event.headers)
+        stream.headers = fields.copy()
         stream.status = status
-        exchange.expected = _expected_length(stream)
-        exchange.window.document_size = content_length(stream.headers) or 0
+        exchange.expected = _expected_length(stream, length)
+        exchange.window.document_size = length or 0
+
+    def _head(self, headers: Sequence[tuple[bytes, bytes]]) -> _Head:
+        """Return what a response's header section says."""
+        key = tuple(headers)
+        head = self._heads.get(key)
+        if head is None:
+            head = _read_head(headers)
+            _keep(self._heads, key, head)
+        return head
 
     def _take_push(self, event: PushedStreamReceived) -> None:
         """Note a promise with the request that it came for, if it may be believed."""
@@ -561,7 +594,7 @@ class H2Protocol:
             self._send_reset(pushed_id, ErrorCodes.REFUSED_STREAM)
         else:
             stream = Stream(pushed_id, pseudo[b":method"], sent=True)
-            window = self._new_window(self.machine.local_settings.initial_window_size)
+            window = self._new_window(self._stream_window)
             self._exchanges[pushed_id] = _Exchange(stream, window)
             self._pushes += 1
             parent.stream.promises.append(
@@ -720,6 +753,9 @@ class H2Protocol:
 
     def _take_settings(self, event: RemoteSettingsChanged) -> None:
         self.settings_received = True
+        settings = self.machine.remote_settings
+        self._max_streams = settings.max_concurrent_streams
+        self._max_header_list = settings.max_header_list_size
         self.touched.add(EVERYONE)
 
     def _take_window(self, event: WindowUpdated) -> None:
@@ -831,30 +867,41 @@ _EVENTS: dict[type[Event], Callable[..., None]] = {
 }
 
 
-def header_section(
-    request: Request, sensitive: frozenset[bytes] = SENSITIVE
-) -> list[HeaderTuple]:
-    """Return the header section of a request (RFC 9113 sections 8.2 and 8.3.1).
+def header_section(request: Request, sensitive: frozenset[bytes] = SENSITIVE) -> Fields:
+    """Return the header section of a request (RFC 9113 sections 8.2 and 8.3.1)."""
+    return pseudo_headers(request) + regular_fields(request.headers, sensitive)
+
+
+def pseudo_headers(request: Request) -> Fields:
+    """Return the pseudo-headers of a request (RFC 9113 section 8.3.1)."""
+    fields = [(b":method", request.method)]
+    if request.protocol is not None:
+        fields.append((b":protocol", request.protocol))
+    if request.is_connect and request.protocol is None:  # RFC 9113 section 8.5.
+        fields.append((b":authority", request.authority))
+    else:
+        fields.append((b":scheme", request.scheme))
+        fields.append((b":authority", request.authority))
+        fields.append((b":path", request.target))
+    return fields
+
+
+def regular_fields(headers: Fields, sensitive: frozenset[bytes]) -> Fields:
+    """Return the fields that are not pseudo-headers.
 
     Names become lower-case, and fields that are about one HTTP/1.1 connection go, with
     those that Connection names.
     """
-    fields: list[HeaderTuple] = [HeaderTuple(b":method", request.method)]
-    if request.protocol is not None:
-        fields.append(HeaderTuple(b":protocol", request.protocol))
-    if request.is_connect and request.protocol is None:  # RFC 9113 section 8.5.
-        fields.append(HeaderTuple(b":authority", request.authority))
-    else:
-        fields.append(HeaderTuple(b":scheme", request.scheme))
-        fields.append(HeaderTuple(b":authority", request.authority))
-        fields.append(HeaderTuple(b":path", request.target))
-    unwanted = _hop_by_hop(request.headers)
-    for given, value in request.headers:
+    fields: Fields = []
+    unwanted = _hop_by_hop(headers)
+    for given, value in headers:
         name = given.lower()
         if name in unwanted or (name == b"te" and value.lower() != b"trailers"):
             continue
-        kind = NeverIndexedHeaderTuple if name in sensitive else HeaderTuple
-        fields.append(kind(name, value))
+        if name in sensitive:
+            fields.append(NeverIndexedHeaderTuple(name, value))
+        else:
+            fields.append((name, value))
     return fields
 
 
@@ -873,13 +920,21 @@ def _plain(headers: object) -> Fields:
     return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[attr-defined]
 
 
-def _split_status(headers: object) -> tuple[int, Fields]:
-    """Return status and fields of a header section that was found in order."""
-    fields = _plain(headers)
-    return int(fields[0][1]), strip_values(fields[1:])
+def _read_head(headers: object) -> _Head:
+    """Return what a header section says that was found in order."""
+    (_, status), *fields = _plain(headers)
+    fields = strip_values(fields)
+    return int(status), fields, content_length(fields)
 
 
-def _expected_length(stream: Stream) -> int | None:
+def _keep(kept: dict[K, V], key: K, value: V) -> None:
+    """Keep what was worked out; if that is too much, forget what was before."""
+    if len(kept) >= KEPT:
+        kept.clear()
+    kept[key] = value
+
+
+def _expected_length(stream: Stream, declared: int | None) -> int | None:
     """Return how many bytes the body has to have; None if that is open.
 
     Responses to HEAD and those with 204 or 304 have no body, whatever they say of its
@@ -890,7 +945,7 @@ def _expected_length(stream: Stream) -> int | None:
         return None
     if stream.method == b"HEAD" or stream.status in (204, 304):
         return 0
-    return content_length(stream.headers)
+    return declared
 
 
 def _reset_error(event: StreamReset) -> HyperError:
