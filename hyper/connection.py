@@ -23,8 +23,8 @@ from .common.target import parse_host
 from .exchange import Exchange
 from .http11.protocol import H11Protocol
 from .http11.response import HTTP11Response
+from .http20.machine import ClientMachine
 from .http20.protocol import MachineClass, WindowManagerClass
-from .http20.reference import H2Machine
 from .http20.response import HTTP20Response
 from .http20.verbs import HTTP2Options, HTTP2Verbs
 from .http20.window import Windows
@@ -86,7 +86,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         proxy_headers: Mapping[str, str] | None = None,
         timeout: TimeoutLike = None,
         *,
-        state_machine: MachineClass = H2Machine,
+        state_machine: MachineClass = ClientMachine,
         windows: Windows | None = None,
         settings: Mapping[str | int, int] | None = None,
         keepalive: tuple[float, float] | None = None,

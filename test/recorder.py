@@ -14,7 +14,7 @@ from typing import TypeVar
 from hyperframe.frame import Frame
 from peer import frames_of
 
-from hyper.http20.reference import H2Machine
+from hyper.http20.machine import ClientMachine
 
 F = TypeVar("F", bound=Frame)
 
@@ -25,12 +25,12 @@ class Recorder:
     def __init__(self) -> None:
         self.connections: list[bytearray] = []
 
-    def machine(self, settings: Mapping[int, int]) -> H2Machine:
+    def machine(self, settings: Mapping[int, int]) -> ClientMachine:
         """Make the state machine of a new wire connection."""
         said = bytearray()
         self.connections.append(said)
 
-        class Recorded(H2Machine):
+        class Recorded(ClientMachine):
             def data_to_send(self, amount: int | None = None) -> bytes:
                 data = super().data_to_send(amount)
                 said.extend(data)

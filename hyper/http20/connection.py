@@ -19,8 +19,8 @@ from ..transport.dial import (
 )
 from ..transport.proxy import Proxy
 from ..transport.tls import H2, HTTP11, Context, TLSLayer
+from .machine import ClientMachine
 from .protocol import H2Protocol, MachineClass, WindowManagerClass
-from .reference import H2Machine
 from .response import HTTP20Response
 from .verbs import HTTP2Options, HTTP2Verbs
 from .window import Windows
@@ -101,7 +101,7 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         proxy_headers: Mapping[str, str] | None = None,
         timeout: TimeoutLike = None,
         *,
-        state_machine: MachineClass = H2Machine,
+        state_machine: MachineClass = ClientMachine,
         windows: Windows | None = None,
         settings: Mapping[str | int, int] | None = None,
         keepalive: tuple[float, float] | None = None,

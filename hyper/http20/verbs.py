@@ -21,6 +21,7 @@ from ..transport.dial import STRAIGHT, Route, TLSParameters
 from ..transport.tls import TLSLayer
 from ..verbs import Connection
 from .dialect import NO_RFC7540_PRIORITIES
+from .machine import ClientMachine
 from .protocol import (
     HIGHEST_STREAM_ID,
     H2Protocol,
@@ -28,7 +29,6 @@ from .protocol import (
     WindowManagerClass,
 )
 from .push import HTTP20Push
-from .reference import H2Machine
 from .window import AutoFlowControlManager, Windows
 
 #: How many requests are remembered for what was pushed with them.
@@ -45,7 +45,7 @@ class HTTP2Options:
 
     window_manager: WindowManagerClass | None = None
     enable_push: bool = False
-    state_machine: MachineClass = H2Machine
+    state_machine: MachineClass = ClientMachine
     windows: Windows = field(default_factory=Windows)
     settings: Mapping[str | int, int] = field(default_factory=dict)
     keepalive: tuple[float, float] | None = None
