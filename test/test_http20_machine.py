@@ -554,6 +554,13 @@ def test_nothing_is_sent_after_the_end_and_little_taken(machine, server):
     assert_refused(machine, data, ErrorCodes.PROTOCOL_ERROR, "after the end")
 
 
+def test_nothing_is_taken_after_a_fault(machine, server):
+    data = wire(server.headers(2, 200))
+    assert_refused(machine, data, ErrorCodes.PROTOCOL_ERROR, "opened")
+    for frame in (server.goaway(1), server.headers(1, 200), server.settings()):
+        assert_refused(machine, wire(frame), ErrorCodes.PROTOCOL_ERROR, "after the end")
+
+
 def test_padding_may_fill_the_rest_of_headers_and_no_more(server):
     block = server.encoder.encode([(b":status", b"200")])
     for flags, before in ((0x0C, b""), (0x2C, bytes(5))):

@@ -9,8 +9,8 @@ every header. Here:
 
 * All frames of a read are parsed in one loop over the bytes as they came. A payload is
   copied once, out of the read. Only a frame that two reads share is put together first.
-* What may come is a table of readers by the type of the frame. There are four, and one
-  is in force: for the first frame, the usual, within a header block, and after the end.
+* What may come is a table of readers by the type of the frame. One is in force: for the
+  first frame, the usual, within a header block, after our GOAWAY, or after a fault.
 * A stream that is closed is forgotten. All that has to be remembered is whether late
   frames on it get an answer: only those that the peer has ended itself, once each.
 * A header section is validated once, however often it comes.
@@ -277,15 +277,11 @@ class ClientMachine:
 
     def get_next_available_stream_id(self) -> int:
         """Return the id for the next request."""
-        stream_id = self.highest_outbound_stream_id + 2 if self.streams_opened else 1
+        highest = self.highest_outbound_stream_id
+        stream_id = highest + 2 if highest else 1
         if stream_id > HIGHEST_STREAM_ID:
             raise NoAvailableStreamIDError("no stream ids are left")
         return stream_id
-
-    @property
-    def streams_opened(self) -> bool:
-        """True once there was a request."""
-        return self.highest_outbound_stream_id > 0
 
     def send_headers(
         self, stream_id: int, headers: Fields, end_stream: bool = False
@@ -473,6 +469,7 @@ class ClientMachine:
                 self._read_frames(data, start)
         except ProtocolError as fault:
             self.close_connection(fault.error_code)
+            self._readers = _DEAD  # nobody knows any more where a frame begins
             fault.events = self._events  # type: ignore[attr-defined]
             raise
         events, self._events = self._events, []
@@ -1066,6 +1063,7 @@ _FIRST = list(_USUAL)
 _IN_BLOCK = _table(
     ClientMachine._refuse_in_block, (_CONTINUATION, ClientMachine._read_continuation)
 )
+_DEAD = _table(ClientMachine._refuse_at_end)
 _LAST = _table(
     ClientMachine._read_unknown,
     *((kind, ClientMachine._refuse_at_end) for kind, _ in _KNOWN),
