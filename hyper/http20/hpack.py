@@ -26,7 +26,6 @@ are. Neither class is thread-safe.
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections import deque
 from collections.abc import Iterable, Mapping
 from typing import TypeVar
 
@@ -52,9 +51,9 @@ DEFAULT_MAX_HEADER_LIST_SIZE = 65536
 #: Octets of an integer after its prefix: enough for 32 bits.
 MAX_INTEGER_OCTETS = 5
 #: How many blocks, and strings, are kept, and how large they may be.
-BLOCKS_KEPT = 64
+BLOCKS_KEPT = 16
 LARGEST_BLOCK_KEPT = 1024
-STRINGS_KEPT = 256
+STRINGS_KEPT = 64
 LARGEST_STRING_KEPT = 256
 #: How many steps of the Huffman decoder are kept; ordinary text needs a third of them.
 STEPS_KEPT = 10_000
@@ -133,9 +132,8 @@ class Encoder:
         self._size = 0
         self._told: list[int] = []  # sizes that the next block has to tell
         # The dynamic table, oldest first. Entries are numbered as they are added.
-        self._entries: deque[tuple[bytes, bytes]] = deque()
-        self._newest = 0
         self._numbers: dict[tuple[bytes, bytes], int] = {}
+        self._newest = 0
         self._names: dict[bytes, int] = {}  # the newest entry of each name
         # Good while the table is as it is, and whatever it is.
         self._blocks: dict[object, bytes] = {}
@@ -249,22 +247,18 @@ class Encoder:
         self._make_room(size)
         self._size += size
         self._newest += 1
-        entry = (name, value)
-        self._entries.append(entry)
-        self._numbers[entry] = self._names[name] = self._newest
+        self._numbers[name, value] = self._names[name] = self._newest
         if self._blocks:
             self._blocks.clear()
 
     def _make_room(self, size: int) -> None:
         """Evict the oldest entries until so much more fits into the table."""
-        while self._size + size > self._limit and self._entries:
-            number = self._newest - len(self._entries) + 1
-            entry = self._entries.popleft()
-            name, value = entry
-            self._size -= _ENTRY_OVERHEAD + len(name) + len(value)
-            del self._numbers[entry]
+        while self._size + size > self._limit and self._numbers:
+            name, value = oldest = next(iter(self._numbers))
+            number = self._numbers.pop(oldest)
             if self._names[name] == number:
                 del self._names[name]
+            self._size -= _ENTRY_OVERHEAD + len(name) + len(value)
 
 
 def _indexed(index: int) -> bytes:
@@ -369,7 +363,7 @@ class Decoder:
         self._entries: list[HeaderTuple] = []
         self._starts: list[int] = []
         self._end = 0
-        self._longest = 256
+        self._longest = 64
         # Blocks without index into the dynamic table, and with.
         self._whole: dict[bytes, _Whole] = {}
         self._bound: dict[bytes, tuple[list[HeaderTuple], int]] = {}
@@ -547,7 +541,7 @@ class Decoder:
         evicted = bisect_left(self._starts, self._end - self._limit)
         del self._entries[:evicted]
         del self._starts[:evicted]
-        self._longest = 256 + 2 * len(self._entries)
+        self._longest = 64 + 2 * len(self._entries)
 
 
 #: The fields of a block and their size; the entries that it adds to the table, where

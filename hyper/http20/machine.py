@@ -90,10 +90,10 @@ HIGHEST_STREAM_ID = 2**31 - 1
 #: The frames that one header block may take.
 MAX_BLOCK_FRAMES = 64
 #: How many streams that the peer has ended are remembered, at least.
-ENDED_KEPT = 100
+ENDED_KEPT = 50
 #: How many header sections that were found in order are remembered, and how large a
 #: block may be for that.
-SOUND_KEPT = 64
+SOUND_KEPT = 16
 LARGEST_BLOCK_KEPT = 1024
 
 # The types of frames (section 6, RFC 7838, RFC 8336, RFC 9218) and their flags.

@@ -93,7 +93,7 @@ MAX_PUSHES = 32
 #: How many origins a server may announce to be remembered.
 MAX_ANNOUNCED = 100
 #: How many header sections of requests, and of responses, are kept.
-KEPT = 32
+KEPT = 16
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
