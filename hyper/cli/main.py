@@ -35,6 +35,8 @@ from ..common.exceptions import (
 )
 from ..common.protocol import HTTPVersion
 from ..connection import HTTPConnection
+from ..http20.machine import ClientMachine
+from ..http20.protocol import MachineClass
 from ..version import __version__
 from .items import Order, UsageError, parse_words
 from .output import CannotWrite, show_body
@@ -152,7 +154,7 @@ def _parse(argv: Sequence[str]) -> tuple[bool, list[str]]:
 def _perform(order: Order) -> int:
     """Make the request and show the body; return the exit status."""
     try:
-        connection = HTTPConnection(order.server)
+        connection = HTTPConnection(order.server, state_machine=_machine())
     except LocalProtocolError as error:
         return _fail(error, USAGE_ERROR)
     except OSError as error:
@@ -164,6 +166,19 @@ def _perform(order: Order) -> int:
         except HyperError as error:
             return _fail(error, exit_status(error, connection.version))
     return 0
+
+
+def _machine() -> MachineClass:
+    """Return the class of the HTTP/2 state machine.
+
+    Our own logs nothing, so as to be fast. Who debugs gets the one that stands on the
+    hpack package, which does.
+    """
+    if not log.isEnabledFor(logging.DEBUG):
+        return ClientMachine
+    from ..http20.reference import H2Machine
+
+    return H2Machine
 
 
 def _exchange(connection: HTTPConnection, order: Order) -> None:
