@@ -194,6 +194,9 @@ class Encoder:
                 if indexed is not None:
                     parts.append(indexed)
                     continue
+                if len(field) == 2 and type(field[0]) is type(field[1]) is bytes:
+                    parts.append(self._unknown(field[0], field[1], huffman))
+                    continue
             parts.append(self._other(field, huffman))
         block = b"".join(parts)
         if reusable and newest == self._newest and len(block) <= LARGEST_BLOCK_KEPT:
@@ -201,7 +204,7 @@ class Encoder:
         return block
 
     def _other(self, field: Field, huffman: bool) -> bytes:
-        """Return the representation of a field that was not found as it is."""
+        """Return the representation of a field, in whatever form it was given."""
         name, value = _octets(field[0]), _octets(field[1])
         if isinstance(field, HeaderTuple):
             sensitive = not field.indexable
@@ -215,6 +218,10 @@ class Encoder:
         indexed = _STATIC_FIELDS.get((name, value))  # type: ignore[call-overload]
         if indexed is not None:
             return bytes(indexed)
+        return self._unknown(name, value, huffman)
+
+    def _unknown(self, name: bytes, value: bytes, huffman: bool) -> bytes:
+        """Return the representation of a field that is in no table, and add it."""
         size = _ENTRY_OVERHEAD + len(name) + len(value)
         if size > self._limit:
             return self._literal(name, value, _WITHOUT, 4, huffman)
@@ -442,13 +449,19 @@ class Decoder:
                     if not mask:
                         raise HPACKDecodingError("the table resized after a field")
                     index, at = _read_integer(data, at, mask)
-                uses_table |= index >= _FIRST_DYNAMIC
+                if index < _FIRST_DYNAMIC:
+                    entry = _STATIC[index]
+                else:
+                    entry = self._entry(index)
+                    uses_table = True
                 if octet & 0x80:
-                    field = self._entry(index)
+                    if entry is None:
+                        raise InvalidTableIndexError("there is no index 0")
+                    field = entry
                     size += _ENTRY_OVERHEAD + len(field[0]) + len(field[1])
                 else:
-                    if index:
-                        name = self._entry(index)[0]
+                    if entry is not None:
+                        name = entry[0]
                     else:
                         name, at = self._read_string(data, at)
                     value, at = self._read_string(data, at)
@@ -501,16 +514,11 @@ class Decoder:
         return at
 
     def _entry(self, index: int) -> HeaderTuple:
-        """Return what an index stands for (RFC 7541 section 2.3.3)."""
-        if index < _FIRST_DYNAMIC:
-            entry = _STATIC[index]
-            if entry is not None:
-                return entry
-        else:
-            place = len(self._entries) - 1 - (index - _FIRST_DYNAMIC)
-            if place >= 0 and self._end - self._starts[place] <= self._limit:
-                return self._entries[place]
-        raise InvalidTableIndexError(f"there is no index {index}")
+        """Return what an index into the dynamic table stands for (section 2.3.3)."""
+        place = len(self._entries) - 1 - (index - _FIRST_DYNAMIC)
+        if place < 0 or self._end - self._starts[place] > self._limit:
+            raise InvalidTableIndexError(f"there is no index {index}")
+        return self._entries[place]
 
     def _read_string(self, data: bytes, at: int) -> tuple[bytes, int]:
         octet = data[at]
