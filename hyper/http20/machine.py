@@ -77,6 +77,7 @@ from .dialect import (
     error_code,
     goaway,
     known_settings,
+    lean,
     origins,
     protocol_error,
     settings_body,
@@ -219,8 +220,8 @@ class ClientMachine:
     """
 
     def __init__(self, settings: Mapping[int, int] | None = None) -> None:
-        self.local_settings = client_settings(settings or {})
-        self.remote_settings = Settings(client=False)
+        self.local_settings = lean(client_settings(settings or {}))
+        self.remote_settings = lean(Settings(client=False))
         self.encoder = Encoder()
         self.decoder = Decoder()
         # Smaller limits are not enforced at once: the peer may not know them yet.
@@ -696,7 +697,7 @@ class ClientMachine:
 
     def _decode(self, block: bytes) -> list[HeaderTuple]:
         try:
-            return list(self.decoder.decode(block, raw=True))
+            return self.decoder.decode(block, raw=True)
         except OversizedHeaderListError as error:
             raise DenialOfServiceError(f"the server's headers: {error}") from error
         except HPACKError as error:
@@ -747,7 +748,7 @@ class ClientMachine:
             remote.validate_received_setting(code, value)
         remote.update(changed)
         event = RemoteSettingsChanged.from_settings(remote, changed)
-        remote.acknowledge()
+        lean(remote).acknowledge()
         self._obey_settings()
         self._events.append(event)
         self._send(_SETTINGS, _ACK, 0, b"")
