@@ -854,6 +854,18 @@ def promise(server, promised, parent=1):
     return PushPromiseFrame(parent, promised, data=block, flags=["END_HEADERS"])
 
 
+def test_a_promise_that_was_not_allowed_ends_the_connection(machine, server):
+    request(machine, 1)
+    frame = wire(promise(server, 2))
+    assert_refused(machine, frame, ErrorCodes.PROTOCOL_ERROR, "push")
+
+
+def test_a_client_may_offer_extended_connect(make):
+    machine = make({SettingCodes.ENABLE_CONNECT_PROTOCOL: 1})
+    machine.initiate_connection()
+    assert b"\x00\x08\x00\x00\x00\x01" in machine.data_to_send()
+
+
 def test_a_promise_and_its_response_give_the_events_of_h2(pushed, server):
     response = server.headers(2, 200, end=True)
     events = pushed.receive_data(wire(promise(server, 2), response))
