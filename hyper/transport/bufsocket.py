@@ -363,9 +363,9 @@ class BufferedSocket:
         """
         while not ready():
             self._send()  # What the answer waits for must not wait in our buffers.
-            self._raise_if_failed()
             if ready():  # Sending brought it about: nobody would wake us for it.
                 return
+            self._raise_if_failed()
             if deadline.passed:
                 raise deadline.error(doing)
             if self._keepalive is not None:
