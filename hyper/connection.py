@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from .common.exceptions import (
     ConnectionTerminated,
@@ -40,6 +41,9 @@ from .transport.dial import (
 from .transport.proxy import Proxy
 from .transport.tls import H2, HTTP11, Context, TLSLayer
 
+if TYPE_CHECKING:
+    from .trace.recorder import Recorder
+
 #: How much of the answer to a question for HTTP/2 is read to keep the connection.
 MAX_OPTIONS_BODY = 65536
 
@@ -68,7 +72,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         server, by a request of its own, to go over to HTTP/2 (RFC 7540 section 3.2),
         and speak what it chooses. ``prior-knowledge``: speak HTTP/2.
     :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
-        ``server_hostname``, ``pins``, ``uds``, ``sock`` and ``socket_options``.
+        ``server_hostname``, ``pins``, ``uds``, ``sock``, ``socket_options``,
+        ``connect_to`` and ``trace``.
     :raises LocalProtocolError: as for :class:`~hyper.HTTP20Connection`.
     :raises ValueError: if ``h2c`` is none of these.
     """
@@ -99,6 +104,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
+        connect_to: tuple[str, int] | None = None,
+        trace: Recorder | None = None,
     ) -> None:
         origin = parse_host(host, port, secure_by(secure, sock), default_port=80)
         tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
@@ -122,6 +129,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
             source_address,
             socket_options,
             forward=h2c == "off",
+            connect_to=connect_to,
+            trace=trace,
         )
         super().__init__(origin, tls, timeout, options, route)
         if h2c not in ("off", "upgrade", "prior-knowledge"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..common.exceptions import TLSError
 from ..common.pins import Pins
@@ -22,6 +23,9 @@ from ..transport.tls import HTTP11, Context, TLSLayer
 from ..verbs import Connection
 from .protocol import H11Protocol
 from .response import HTTP11Response
+
+if TYPE_CHECKING:
+    from ..trace.recorder import Recorder
 
 
 class HTTP11Connection(Connection[HTTP11Response]):
@@ -43,7 +47,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
     :param timeout: seconds for connecting and for each wait; a pair (connect, read); a
         :class:`hyper.Timeout`; or None for no limit.
     :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
-        ``server_hostname``, ``pins``, ``uds``, ``sock`` and ``socket_options``.
+        ``server_hostname``, ``pins``, ``uds``, ``sock``, ``socket_options``,
+        ``connect_to`` and ``trace``.
     :raises LocalProtocolError: as for :class:`~hyper.HTTP20Connection`.
     """
 
@@ -67,6 +72,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
+        connect_to: tuple[str, int] | None = None,
+        trace: Recorder | None = None,
     ) -> None:
         origin = parse_host(host, port, secure_by(secure, sock), default_port=80)
         tls = TLSParameters.of(origin, ssl_context, (HTTP11,), server_hostname, pins)
@@ -81,6 +88,8 @@ class HTTP11Connection(Connection[HTTP11Response]):
             source_address,
             socket_options,
             forward=True,
+            connect_to=connect_to,
+            trace=trace,
         )
         super().__init__(origin, tls, timeout, route)
 

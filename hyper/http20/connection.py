@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
+from typing import TYPE_CHECKING
 
 from ..common.exceptions import TLSError
 from ..common.pins import Pins
@@ -24,6 +25,9 @@ from .protocol import H2Protocol, MachineClass, WindowManagerClass
 from .response import HTTP20Response
 from .verbs import HTTP2Options, HTTP2Verbs
 from .window import Windows
+
+if TYPE_CHECKING:
+    from ..trace.recorder import Recorder
 
 
 class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
@@ -81,6 +85,10 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         handshake is done, TLS is taken as it is: who made it has chosen whom to trust
         and what to offer by ALPN.
     :param socket_options: what to give to ``setsockopt`` before connecting.
+    :param connect_to: a pair (host, port) to connect to in the place of ``host`` and
+        ``port``, which all else is about. Not used where there is a proxy.
+    :param trace: a :class:`hyper.trace.Recorder`, which records all that happens on
+        the wire. None: nothing does.
     :raises LocalProtocolError: if ``host`` or ``proxy`` names no server, a setting is
         unknown, or ``pins`` are none or come without TLS.
     """
@@ -113,6 +121,8 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
         uds: str | None = None,
         sock: Socket | None = None,
         socket_options: Iterable[SocketOption] = (),
+        connect_to: tuple[str, int] | None = None,
+        trace: Recorder | None = None,
     ) -> None:
         origin = parse_host(host, port, secure_by(secure, sock), default_port=443)
         # http/1.1 is offered so that a server without HTTP/2 can say so.
@@ -137,6 +147,8 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
             source_address,
             socket_options,
             forward=False,
+            connect_to=connect_to,
+            trace=trace,
         )
         super().__init__(origin, tls, timeout, options, route)
         self._force_proto = force_proto

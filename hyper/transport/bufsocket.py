@@ -41,12 +41,15 @@ import threading
 import time
 from collections.abc import Callable
 from types import TracebackType
+from typing import TYPE_CHECKING, TypeAlias
 from typing import Protocol as Interface
-from typing import TypeAlias
 
 from ..common.exceptions import ConnectionLost, HyperError, RemoteProtocolError
 from ..common.protocol import EVERYONE, Protocol
 from .deadline import Clock, Deadline, Keepalive
+
+if TYPE_CHECKING:
+    from ..trace.recorder import Tap
 
 #: How much one ``recv`` asks for at first, and how much once there was so much.
 READ_SIZE = 65536
@@ -167,12 +170,19 @@ class BufferedSocket:
     leaving sends what is queued and passes leadership on. Thread-safe. Not re-entrant.
 
     :param sock: a connected stream socket, which now belongs to this object.
+    :param tap: what is told what passes, in plain text; None: nothing is.
     """
 
-    def __init__(self, sock: StreamSocket, clock: Clock = time.monotonic) -> None:
+    def __init__(
+        self,
+        sock: StreamSocket,
+        clock: Clock = time.monotonic,
+        tap: Tap | None = None,
+    ) -> None:
         sock.setblocking(False)
         # Constant.
         self._clock = clock
+        self._tap = tap
         self._process = os.getpid()
         self._sock = sock
         #: The addresses of both ends, as the ``socket`` module writes them.
@@ -448,8 +458,12 @@ class BufferedSocket:
         """Let ``protocol`` have the connection, with all bytes that came before it."""
         self._protocol = protocol
         early, self._early = self._early, b""
+        if self._tap is not None:
+            version = getattr(protocol, "version", None)  # handshakes have none
+            if version is not None:
+                self._tap.speaks(version)
         if early:
-            protocol.receive_data(early)
+            self._deliver(early)
         if self._failure is not None:
             protocol.fail(self._failure)  # It ended right after the handshake.
         self._send()
@@ -745,6 +759,8 @@ class BufferedSocket:
         if not data:
             return
         if self._protocol is not None:
+            if self._tap is not None:
+                self._tap.received(data)
             self._protocol.receive_data(data)
         else:
             self._early += data
@@ -793,6 +809,8 @@ class BufferedSocket:
         decrypt: they have handshakes and alerts of their own to send.
         """
         self._replies = False
+        if self._tap is not None and data:
+            self._tap.sent(data)
         for layer in reversed(self._filters):
             data = layer.encrypt(data)
         if self._deaf is None:
@@ -844,6 +862,8 @@ class BufferedSocket:
         if self._closed:
             return
         self._closed = True
+        if self._tap is not None:
+            self._tap.closed(self.failure)
         goodbye = b""
         for layer in reversed(self._filters):
             goodbye = layer.encrypt(goodbye) + layer.close()

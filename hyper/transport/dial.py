@@ -26,6 +26,7 @@ import threading
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 
 from ..common.exceptions import (
     ConnectError,
@@ -38,13 +39,16 @@ from ..common.exceptions import (
 from ..common.moment import Moment, Watch
 from ..common.pins import Pins, parse_pins, pin_of
 from ..common.stream import Fields
-from ..common.target import Origin
+from ..common.target import Origin, authority
 from ..common.validation import Headers
 from .bufsocket import BufferedSocket
 from .deadline import Deadline, new_lock
 from .proxy import Handshake, Proxy, Socks, Tunnel, proxy_fields
-from .tls import HTTP11, Context, TLSLayer, default_context, tls_filter
+from .tls import HTTP11, Context, TLSFilter, TLSLayer, default_context, tls_filter
 from .tlssocket import SpokenTLS, TLSSocket
+
+if TYPE_CHECKING:
+    from ..trace.recorder import Recorder, Tap
 
 #: How soon a dial that another thread ends notices, in seconds.
 HANG_UP_DELAY = 0.1
@@ -122,6 +126,10 @@ class Route:
     socks: deque[socket.socket] | None = None
     source_address: tuple[str, int] | None = None
     socket_options: tuple[SocketOption, ...] = field(default=())
+    #: Where to connect to in the place of the server: a name or an address, and a port.
+    connect_to: tuple[str, int] | None = None
+    #: What records the connections that are made.
+    trace: Recorder | None = None
 
     @classmethod
     def of(
@@ -136,6 +144,8 @@ class Route:
         source_address: tuple[str, int] | None = None,
         socket_options: Iterable[SocketOption] = (),
         forward: bool = False,
+        connect_to: tuple[str, int] | None = None,
+        trace: Recorder | None = None,
     ) -> Route:
         """Return the way that the arguments of a connection's constructor describe.
 
@@ -163,6 +173,8 @@ class Route:
             None if sock is None else deque([sock]),
             source_address,
             tuple(socket_options),
+            connect_to,
+            trace,
         )
 
     def through(self, proxy: Origin, headers: Headers | None) -> Route:
@@ -196,9 +208,11 @@ class Call:
     """A dial that another thread may end. Thread-safe.
 
     :param watch: what is told how far it has got, in the thread that dials.
+    :ivar tap: what records each step that is done; None: nothing does.
     """
 
     def __init__(self, watch: Watch | None = None) -> None:
+        self.tap: Tap | None = None
         self._watch = watch
         self._lock = new_lock()
         # Guarded by _lock.
@@ -250,7 +264,15 @@ def open_connection(
     """
     call = call or Call()
     call.tell(Moment.connecting)
-    wire, spoken = _wire(_connected(origin, deadline, call, route))
+    if route.trace is not None:
+        call.tap = route.trace.open(f"{origin.scheme}://{authority(origin).decode()}")
+    try:
+        sock = _connected(origin, deadline, call, route)
+    except BaseException as error:
+        if call.tap is not None:
+            call.tap.closed(error)
+        raise
+    wire, spoken = _wire(sock, call.tap)
     handshake = None
     doing = f"in the TLS handshake with {origin.host}"
     try:
@@ -262,6 +284,8 @@ def open_connection(
         if route.proxy is not None:
             with wire:
                 handshake = _greet_proxy(wire, origin, tls, deadline, call, route)
+        if route.proxy is not None and call.tap is not None:
+            call.tap.step("proxy", proxy=str(route.proxy))
         if tls is None:
             return wire, None
         name = tls.server_hostname or origin.tls_name
@@ -273,6 +297,8 @@ def open_connection(
             layer = tls_filter(tls.context, name, tls.alpn)
             with wire:
                 wire.add_filter(layer, deadline, doing)
+        if call.tap is not None:
+            call.tap.step("tls", **_agreed(layer))
         if tls.pins:
             _check_pin(layer, tls.pins, name)
         if layer is not spoken:
@@ -295,12 +321,25 @@ def open_connection(
     return wire, layer
 
 
-def _wire(sock: socket.socket) -> tuple[BufferedSocket, SpokenTLS | None]:
+def _wire(
+    sock: socket.socket, tap: Tap | None
+) -> tuple[BufferedSocket, SpokenTLS | None]:
     """Return what to speak through, and the TLS that is spoken on it already."""
     if not isinstance(sock, ssl.SSLSocket):
-        return BufferedSocket(sock), None
+        return BufferedSocket(sock, tap=tap), None
     taken = TLSSocket(sock)
-    return BufferedSocket(taken), taken.layer
+    return BufferedSocket(taken, tap=tap), taken.layer
+
+
+def _agreed(layer: TLSLayer) -> dict[str, str]:
+    """Return what the two sides of TLS have agreed on, by name, for people."""
+    if isinstance(layer, (TLSFilter, SpokenTLS)):
+        cipher = layer.tls.cipher()
+        version, name = layer.tls.version(), cipher[0] if cipher else None
+    else:
+        version = layer.tls.get_protocol_version_name()
+        name = layer.tls.get_cipher_name()
+    return {"version": version or "", "cipher": name or "", "alpn": layer.alpn or ""}
 
 
 def _check_pin(layer: TLSLayer, pins: frozenset[str], name: str) -> None:
@@ -366,6 +405,9 @@ def _connected(
     if route.uds is not None:
         return _connect_unix(route.uds, deadline, call)
     first = origin if route.proxy is None else route.proxy.origin
+    if route.connect_to is not None and route.proxy is None:
+        host, port = route.connect_to
+        first = replace(origin, host=host, port=port)
     return connect(first, deadline, call, route)
 
 
@@ -404,11 +446,17 @@ def connect(
     :raises ConnectTimeout: if the deadline passed.
     """
     call = call or Call()
-    race = _Race(origin, _in_turn(_resolve(origin, deadline, call)), call, route)
+    addresses = _in_turn(_resolve(origin, deadline, call))
+    if call.tap is not None:
+        call.tap.step("dns", addresses=" ".join(str(one[4][0]) for one in addresses))
+    race = _Race(origin, addresses, call, route)
     try:
         winner = race.run(deadline)
     finally:
         race.close()
+    if call.tap is not None:
+        host, port = winner.getpeername()[:2]
+        call.tap.step("tcp", address=host, port=port)
     winner.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return winner
 
