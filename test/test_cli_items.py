@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from hyper.cli.items import (
     Items,
     Location,
+    Part,
     UsageError,
+    basic,
     parse_items,
     parse_url,
     parse_words,
@@ -18,11 +18,8 @@ from hyper.cli.items import (
 
 
 class TestMethod:
-    def test_without_one_it_is_get(self) -> None:
-        assert parse_words(["x.example"]).method == "GET"
-
-    def test_without_one_it_is_post_if_there_are_fields(self) -> None:
-        assert parse_words(["x.example", "a=1"]).method == "POST"
+    def test_without_one_there_is_none(self) -> None:
+        assert parse_words(["x.example", "a=1"]).method is None
 
     def test_fields_do_not_change_a_method_that_is_given(self) -> None:
         assert parse_words(["PUT", "x.example", "a=1"]).method == "PUT"
@@ -40,9 +37,20 @@ class TestMethod:
 
     def test_a_word_that_looks_like_no_method_is_the_url(self) -> None:
         order = parse_words(["https://x.example/get", "search==hyper"])
-        assert order.method == "GET"
+        assert order.method is None
         assert order.server == "https://x.example"
         assert order.target == "/get?search=hyper"
+
+    def test_a_server_to_go_to_leaves_only_the_path_to_say(self) -> None:
+        def said(*words: str) -> tuple[str | None, str, str]:
+            order = parse_words(words, "https://localhost:1")
+            return order.method, order.server, order.target
+
+        assert said() == (None, "https://localhost:1", "/get")
+        assert said("a==b") == (None, "https://localhost:1", "/get?a=b")
+        assert said("/ip") == (None, "https://localhost:1", "/ip")
+        assert said("PUT") == ("PUT", "https://localhost:1", "/anything")
+        assert said("head", "/ip", "a==b") == ("HEAD", "https://localhost:1", "/ip?a=b")
 
 
 class TestURL:
@@ -127,60 +135,73 @@ class TestItems:
     ) -> None:
         assert split_item(text) == parts
 
-    @pytest.mark.parametrize("text", ["foo", "", r"a\=b", r"a\:b\@c\;d", ":"])
+    @pytest.mark.parametrize(
+        ("text", "parts"),
+        [
+            ("n:=1", ("n", ":=", "1")),
+            ('n:=["a=b"]', ("n", ":=", '["a=b"]')),
+            ("n:=@file", ("n", ":=@", "file")),
+            ("n=@file", ("n", "=@", "file")),
+            ("n@file:1", ("n", "@", "file:1")),
+            ("@file", ("", "@", "file")),
+            ("@-", ("", "@", "-")),
+            ("Name;", ("Name", ";", "")),
+            ("Name:", ("Name", ":", "")),
+            (r"n\@=file", ("n@", "=", "file")),
+            (":path:/a:b", (":path", ":", "/a:b")),
+        ],
+    )
+    def test_those_of_httpie_are_all_there(
+        self, text: str, parts: tuple[str, str, str]
+    ) -> None:
+        assert split_item(text) == parts
+
+    @pytest.mark.parametrize("text", ["foo", "", r"a\=b", r"a\:b\@c\;d"])
     def test_one_without_a_separator_is_refused(self, text: str) -> None:
         with pytest.raises(UsageError, match="is not a request item"):
             split_item(text)
 
-    @pytest.mark.parametrize("text", ["=v", "==v"])
+    @pytest.mark.parametrize("text", ["=v", "==v", ":", "@", ":=1", "=@f", ":v", ";"])
     def test_one_without_a_name_is_refused(self, text: str) -> None:
         with pytest.raises(UsageError, match="there is no name before"):
             split_item(text)
 
+    def test_they_are_sorted_by_what_they_are_and_keep_their_order(self) -> None:
+        texts = ["b=1", "X:1", "q==1", "a:=2", "X:2", "q==2", "Accept:", "Y;", "f@p"]
+        assert parse_items(texts) == Items(
+            headers=[("X", "1"), ("X", "2"), ("Y", "")],
+            dropped={"accept"},
+            query=[("q", "1"), ("q", "2")],
+            parts=[Part("b", "=", "1"), Part("a", ":=", "2"), Part("f", "@", "p")],
+        )
+
+    def test_a_file_may_be_the_body(self) -> None:
+        items = parse_items(["@a:b"])
+        assert (items.body_file, items.has_body) == ("a:b", True)
+        assert not parse_items(["a:b"]).has_body
+
     @pytest.mark.parametrize(
-        ("text", "what"),
+        ("texts", "message"),
         [
-            ("n:=1", "raw JSON"),
-            ("n:=@file", "JSON from a file"),
-            ("n=@file", "a field from a file"),
-            ("n@file", "a file"),
-            ("@file", "a file"),
-            ("Name;", "a header without a value"),
-            ("Name:", "a header without a value"),
+            (["@a", "@b"], "cannot be two files"),
+            (["@a", "b=c"], "a file or made of fields"),
+            (["Name;x"], "nothing may follow"),
+            (["Host:"], "cannot do without"),
+            (["content-length:"], "cannot do without"),
+            ([":scheme:http"], ":authority, :method and :path"),
         ],
     )
-    def test_what_does_nothing_yet_is_refused_by_name(
-        self, text: str, what: str
+    def test_what_contradicts_itself_is_refused(
+        self, texts: list[str], message: str
     ) -> None:
-        with pytest.raises(UsageError, match=f"{what}.* is not available yet"):
-            parse_items([text])
-
-    def test_they_are_sorted_by_what_they_are_and_keep_their_order(self) -> None:
-        assert parse_items(["b=1", "X:1", "q==1", "a=2", "X:2", "q==2"]) == Items(
-            headers=[("X", "1"), ("X", "2")],
-            query=[("q", "1"), ("q", "2")],
-            fields={"b": "1", "a": "2"},
-        )
+        with pytest.raises(UsageError, match=message):
+            parse_items(texts)
 
     def test_the_authority_is_sent_as_host(self) -> None:
         assert parse_items([":authority:x.example"]).headers == [("Host", "x.example")]
 
 
 class TestOrder:
-    def test_fields_are_sent_as_a_json_object(self) -> None:
-        order = parse_words(["x.example", "name=Hyper", "language=Python"])
-        assert order.body == b'{"name": "Hyper", "language": "Python"}'
-        assert order.headers == [("Content-Type", "application/json; charset=utf-8")]
-
-    def test_text_of_any_language_survives(self) -> None:
-        body = parse_words(["x.example", "name=Grüße"]).body
-        assert body is not None
-        assert json.loads(body) == {"name": "Grüße"}
-
-    def test_a_content_type_that_is_given_stays(self) -> None:
-        order = parse_words(["x.example", "a=1", "content-type:application/x"])
-        assert order.headers == [("content-type", "application/x")]
-
     @pytest.mark.parametrize(
         ("url", "target"),
         [
@@ -194,14 +215,13 @@ class TestOrder:
 
     def test_the_user_becomes_basic_authentication(self) -> None:
         order = parse_words(["https://Aladdin:open%20sesame@x.example/"])
+        assert order.credentials == b"Aladdin:open sesame"
         # The example of RFC 7617 section 2.
-        assert order.headers == [
-            ("Authorization", "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ==")
-        ]
+        assert basic(order.credentials) == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
 
-    def test_an_authorization_that_is_given_counts_for_more(self) -> None:
-        order = parse_words(["https://me:word@x.example/", "authorization:Bearer x"])
-        assert order.headers == [("authorization", "Bearer x")]
+    def test_method_and_path_may_be_given_as_http2_calls_them(self) -> None:
+        order = parse_words(["x.example/a", ":method:purge", ":path:*", "b==c"])
+        assert (order.method, order.target) == ("purge", "*?b=c")
 
     @pytest.mark.parametrize("words", [[], ["https://x.example", "a=\udcff"]])
     def test_what_cannot_be_sent_is_refused(self, words: list[str]) -> None:

@@ -1,23 +1,27 @@
-"""The ``hyper`` command: makes one request and prints the body of the response.
+"""The ``hyper`` command: makes a request and prints the body of the response.
 
 What it prints obeys one rule: standard output has the body and nothing else, standard
 error has all the rest. A failure is one line there, without a traceback, and a status
 that scripts can tell apart: the numbers are curl's, which they know already.
 
-It does nothing that the library does not do. It reads the words (:mod:`.items`), makes
-the request, and shows the body (:mod:`.output`). Trust and the log of keys come from
+It does nothing that the library does not do. It reads the options (:mod:`.options`) and
+the words (:mod:`.items`, :mod:`.content`), makes connections (:mod:`.connect`) and
+requests (:mod:`.transfer`), and shows bodies (:mod:`.output`, :mod:`.download`) and
+what is on the wire (:mod:`.frames`, :mod:`.stat`). Trust and the log of keys come from
 the environment, as for every connection: ``SSL_CERT_FILE``, ``SSL_CERT_DIR``,
 ``SSLKEYLOGFILE``.
 """
 
 from __future__ import annotations
 
-import argparse
+import contextlib
 import logging
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
+from urllib.parse import urljoin
 
 from ..common.exceptions import (
     ConnectError,
@@ -34,46 +38,43 @@ from ..common.exceptions import (
     TLSError,
 )
 from ..common.protocol import HTTPVersion
-from ..connection import HTTPConnection
-from ..http20.machine import ClientMachine
-from ..http20.protocol import MachineClass
-from ..version import __version__
-from .items import Order, UsageError, parse_words
-from .output import CannotWrite, show_body
+from ..trace import Record, Recorder, load, save
+from ..trace.file import lines, writer
+from .connect import BadTLSFile, Connection, Connector
+from .content import content_of
+from .download import CannotResume
+from .frames import FrameView, HeadView, Sink
+from .items import UsageError, parse_url, parse_words
+from .local import NoServer, serving
+from .options import FRAME_KINDS, Options, parse
+from .output import BodyView, CannotWrite
+from .stat import Stat
+from .terminal import Painter, one_line, plain, wants_colours
+from .transfer import Ask, BadStatus, Shown, TooManyRedirects, Transfer, ask_of
 
 log = logging.getLogger("hyper.cli")
 
-USAGE = (
-    "hyper [-h] [--version] [--debug] [METHOD] URL [REQUEST_ITEM [REQUEST_ITEM ...]]"
-)
-ARGUMENTS = """\
-arguments:
-  METHOD        the method; without it GET, or POST if there are fields
-  URL           where to; https:// if it names no scheme, :8443/path is
-                this machine
-  REQUEST_ITEM  what to send besides:
-                  Name:value   a header
-                  name==value  a parameter of the query
-                  name=value   a field of the JSON object in the body
-                The first of these separators counts; a backslash before a
-                character keeps it from being one. Write -- before the
-                arguments if one of them begins with a dash.
-"""
-
 # The exit statuses of curl, as far as they can occur.
+BAD_URL_SCHEME = 1
 USAGE_ERROR = 2
 PROXY = 5
 CANNOT_RESOLVE = 6
 CANNOT_CONNECT = 7
 HTTP2_CONNECTION = 16
 INCOMPLETE = 18
+ERROR_STATUS = 22
 CANNOT_WRITE = 23
+CANNOT_READ = 26
 TIMED_OUT = 28
+BAD_RANGE = 33
 TLS_FAILED = 35
+REDIRECTS = 47
 CANNOT_RECEIVE = 56
+CLIENT_CERTIFICATE = 58
 CERTIFICATE = 60
 BAD_CONTENT_CODING = 61
 BAD_CA_FILE = 77
+WRONG_PIN = 90
 HTTP2_STREAM = 92
 INTERRUPTED = 130
 
@@ -89,6 +90,14 @@ _STATUSES: tuple[tuple[type[HyperError], int], ...] = (
     (StreamResetError, HTTP2_STREAM),
 )
 
+#: What may help, by exit status.
+_HINTS = {
+    CERTIFICATE: "Use --cacert FILE to trust its authority, or -k to skip the check.",
+    CANNOT_RESOLVE: "Is the name right? --resolve HOST:PORT:ADDRESS gives it one.",
+    BAD_CONTENT_CODING: "--raw shows the body as it was sent.",
+    REDIRECTS: "--max-redirs N allows more.",
+}
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Do what a command line says.
@@ -97,12 +106,14 @@ def main(argv: Sequence[str] | None = None) -> int:
     :returns: the exit status.
     :raises SystemExit: after ``-h``, ``--version`` and for unknown options.
     """
-    debug, words = _parse(sys.argv[1:] if argv is None else argv)
-    with _logging_to_stderr(debug):
+    words = list(sys.argv[1:] if argv is None else argv)
+    with _logging_to_stderr("--debug" in words):
         try:
-            return _perform(parse_words(words))
+            return _run(parse(words))
         except UsageError as error:
             return _fail(error, USAGE_ERROR)
+        except BrokenPipeError:
+            return CANNOT_WRITE
         except CannotWrite as error:
             if error.broken_pipe:
                 return CANNOT_WRITE
@@ -111,12 +122,20 @@ def main(argv: Sequence[str] | None = None) -> int:
             return INTERRUPTED
 
 
-def exit_status(error: HyperError, version: HTTPVersion) -> int:
-    """Return the exit status for an error, given what was spoken when it happened."""
+def exit_status(error: Exception, version: HTTPVersion, proxied: bool = False) -> int:
+    """Return the exit status for an error, given what was spoken when it happened.
+
+    :param proxied: whether the server was to be reached through a proxy.
+    """
+    if isinstance(error, BadStatus):
+        return ERROR_STATUS
     if isinstance(error, ConnectError) and str(error).startswith("cannot resolve"):
-        return CANNOT_RESOLVE
-    if isinstance(error, TLSError) and _has_cause(error, ssl.SSLCertVerificationError):
-        return CERTIFICATE
+        return PROXY if proxied else CANNOT_RESOLVE
+    if isinstance(error, TLSError):
+        if _has_cause(error, ssl.SSLCertVerificationError):
+            return CERTIFICATE
+        if "is not one of the pins" in str(error):
+            return WRONG_PIN
     if isinstance(error, ConnectionTerminated):
         return HTTP2_CONNECTION if error.error_code else CANNOT_RECEIVE
     if isinstance(error, RemoteProtocolError) and version is HTTPVersion.http20:
@@ -128,74 +147,119 @@ def exit_status(error: HyperError, version: HTTPVersion) -> int:
     return CANNOT_RECEIVE
 
 
-def _parse(argv: Sequence[str]) -> tuple[bool, list[str]]:
-    """Return whether to debug, and the words that are not options."""
-    parser = argparse.ArgumentParser(
-        prog="hyper",
-        usage=USAGE,
-        description="Make an HTTP request and print the body of the response.",
-        epilog=ARGUMENTS,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-        allow_abbrev=False,
-    )
-    parser.add_argument("--version", action="version", version=f"hyper {__version__}")
-    parser.add_argument(
-        "--debug", action="store_true", help="tell on stderr what is done"
-    )
-    parser.add_argument("words", nargs="*", help=argparse.SUPPRESS)
-    # Split here: argparse's own "--" loses its meaning among options that are mixed
-    # with words, and differs between the versions of Python.
-    words = list(argv)
-    end = words.index("--") if "--" in words else len(words)
-    options = parser.parse_intermixed_args(words[:end])
-    return options.debug, options.words + words[end + 1 :]
+def _run(options: Options) -> int:
+    if options.manual or options.completion:
+        from .manual import completion, manual
 
-
-def _perform(order: Order) -> int:
-    """Make the request and show the body; return the exit status."""
+        text = completion(options.completion) if options.completion else manual()
+        print(text, end="")
+        return 0
+    if not options.words and len(options.traces) > 1 and not options.local:
+        return _convert(options.traces)
+    for path in options.traces:
+        _check_trace(path)
+        options.null |= path == "-"  # Standard output is taken.
+    if not options.local:
+        return _perform(options, None)
     try:
-        connection = HTTPConnection(order.server, state_machine=_machine())
-    except LocalProtocolError as error:
+        with serving() as url:
+            if url.startswith("http:") and not (options.http11 or options.upgrade):
+                options.h2 = True  # Or nothing of HTTP/2 could be seen.
+            return _perform(options, url)
+    except NoServer as error:
+        return _fail(error, CANNOT_CONNECT)
+
+
+def _perform(options: Options, server: str | None) -> int:
+    """Make the requests of a command line; return the exit status."""
+    asks = _asks(options, server)
+    paint = Painter(wants_colours(sys.stderr, options.pretty))
+    kept: list[Record] = []
+    stat = Stat()
+    recorder = _recorder(options, paint, kept, stat)
+    view = BodyView(sys.stdout, options.pretty, options.raw)
+    try:
+        with Connector(options, recorder) as connector:
+            transfer = Transfer(options, connector, view, sys.stderr, paint, _report)
+            return _guarded(transfer, connector, asks)
+    finally:  # What there is to see of a failure, or of Ctrl-C, is worth seeing.
+        if options.stat:
+            print("\n".join(stat.lines()), file=sys.stderr)
+        for path in options.traces:
+            if path == "-":
+                for line in lines(kept, _started(recorder)):
+                    view.write(line.encode())
+            else:
+                _save(path, kept, _started(recorder))
+
+
+def _asks(options: Options, server: str | None) -> list[Ask]:
+    """Return the requests that a command line asks for."""
+    order = parse_words(options.words, server)
+    content = content_of(order.items, options.data, options.form, options.multipart)
+    first = ask_of(order, content, options)
+    asks = [first]
+    for url in options.also:
+        there = parse_url(urljoin(f"{first.server}/", url))
+        if there.server != first.server:
+            raise UsageError(f"--also {url!r}: not on the server of the first URL")
+        asks.append(replace(first, target=there.target))
+    asks = asks * options.copies
+    if len(asks) > 1:
+        if content is not None and not content.replayable:
+            raise UsageError("standard input cannot be sent more than once")
+        if options.follow:
+            raise UsageError("redirects of several requests are not followed")
+    return asks
+
+
+def _guarded(transfer: Transfer, connector: Connector, asks: list[Ask]) -> int:
+    """Make the requests; return the exit status, having told what went wrong."""
+    try:
+        if len(asks) > 1:
+            return transfer.several(asks)
+        transfer.one(asks[0])
+        return 0
+    except (HyperError, BadStatus) as error:
+        return _told(error, connector, asks[0])
+    except TooManyRedirects as error:
+        return _fail(error, REDIRECTS)
+    except CannotResume as error:
+        return _fail(error, ERROR_STATUS if error.status >= 400 else BAD_RANGE)
+    except BadTLSFile as error:
+        return _fail(error, CLIENT_CERTIFICATE if error.of_client else BAD_CA_FILE)
+    except ValueError as error:
         return _fail(error, USAGE_ERROR)
-    except OSError as error:
-        reason = error.strerror or error
-        return _fail(f"cannot load the authorities to trust: {reason}", BAD_CA_FILE)
-    with connection:
-        try:
-            _exchange(connection, order)
-        except HyperError as error:
-            return _fail(error, exit_status(error, connection.version))
-    return 0
 
 
-def _machine() -> MachineClass:
-    """Return the class of the HTTP/2 state machine.
-
-    Our own logs nothing, so as to be fast. Who debugs gets the one that stands on the
-    hpack package, which does.
-    """
-    if not log.isEnabledFor(logging.DEBUG):
-        return ClientMachine
-    from ..http20.reference import H2Machine
-
-    return H2Machine
-
-
-def _exchange(connection: HTTPConnection, order: Order) -> None:
-    log.debug("%s %s of %s", order.method, order.target, order.server)
-    stream_id = connection.request(
-        order.method, order.target, order.body, order.headers
+def _told(error: Exception, connector: Connector, ask: Ask) -> int:
+    if isinstance(error, LocalProtocolError):
+        return _fail(error, USAGE_ERROR)
+    connection = connector.to(ask.server)
+    return _fail(
+        error, exit_status(error, connection.version, connector.proxied(ask.server))
     )
-    with connection.get_response(stream_id) as response:
-        log.debug("%s %s %s", response.version.value, response.status, response.reason)
-        show_body(response, sys.stdout)
 
 
-def _fail(error: Exception | str, status: int) -> int:
-    """Say in one line what went wrong."""
+def _report(error: Exception, connection: Connection) -> int:
+    return _fail(error, exit_status(error, connection.version))
+
+
+def _fail(error: Exception, status: int) -> int:
+    """Say in one line what went wrong, and what may help."""
     log.debug("exit status %d", status, exc_info=True)
-    print("hyper:", " ".join(str(error).split()), file=sys.stderr)
+    text = " ".join(one_line(str(error)).replace(r"\n", " ").split())
+    hint = _hint(text, status)
+    print(f"hyper: {text}. {hint}" if hint else f"hyper: {text}", file=sys.stderr)
     return status
+
+
+def _hint(text: str, status: int) -> str:
+    if "ALPN chose" in text:
+        return "--h2 demands HTTP/2."
+    if "does not speak TLS on this port" in text:
+        return "Try http://."
+    return _HINTS.get(status, "")
 
 
 def _has_cause(error: BaseException, kind: type[Exception]) -> bool:
@@ -203,22 +267,102 @@ def _has_cause(error: BaseException, kind: type[Exception]) -> bool:
     return cause is not None and (isinstance(cause, kind) or _has_cause(cause, kind))
 
 
-@contextmanager
+# What is told of the wire.
+
+
+def _recorder(
+    options: Options, paint: Painter, kept: list[Record], stat: Stat
+) -> Recorder | None:
+    """Return what records the connections; None if nobody wants to know."""
+    sinks: list[Sink] = []
+    if Shown.of(options).request_head:
+        sinks.append(HeadView(sys.stderr, paint))
+    kinds = options.frames
+    if options.debug or ((options.hpack or options.hexdump) and not kinds):
+        kinds = kinds or frozenset(FRAME_KINDS)
+    if kinds:
+        hpack = options.hpack or options.debug
+        sinks.append(FrameView(sys.stderr, paint, kinds, hpack, options.hexdump))
+    if options.stat:
+        sinks.append(stat)
+    if options.traces:
+        sinks.append(kept.append)
+    if not sinks:
+        return None
+
+    def tell(record: Record) -> None:
+        for sink in sinks:
+            sink(record)
+
+    return Recorder(
+        tell,
+        secrets=options.trace_secrets,
+        tables=options.hpack or options.debug,
+        payloads=options.hexdump,
+    )
+
+
+def _check_trace(path: str) -> None:
+    if path != "-":
+        try:
+            writer(path)
+        except ValueError as error:
+            raise UsageError(f"--trace {error}") from error
+
+
+def _started(recorder: Recorder | None) -> datetime:
+    assert recorder is not None  # Somebody asked for a trace.
+    return recorder.started
+
+
+def _save(path: str, records: Sequence[Record], started: datetime) -> None:
+    try:
+        save(records, path, started)
+    except OSError as error:
+        raise CannotWrite(error, one_line(path)) from error
+
+
+def _convert(paths: Sequence[str]) -> int:
+    """Read a trace, and write it in other ways."""
+    source, *targets = paths
+    for path in targets:
+        if path == "-":
+            raise UsageError("a trace that was read can be written to files only")
+        _check_trace(path)
+    try:
+        records, started = load(source)
+    except ValueError as error:
+        return _fail(error, USAGE_ERROR)
+    except OSError as error:
+        return _fail(
+            UsageError(f"cannot read {source!r}: {error.strerror}"), CANNOT_READ
+        )
+    for path in targets:
+        _save(path, records, started)
+    return 0
+
+
+class _HarmlessFormatter(logging.Formatter):
+    """Formats what does nothing to a terminal but to be shown."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return plain(super().format(record))
+
+
+@contextlib.contextmanager
 def _logging_to_stderr(debug: bool) -> Iterator[None]:
-    """Show what the library and its HPACK coder log, if it is wanted."""
+    """Show what the library logs, if it is wanted."""
     if not debug:
         yield
         return
     handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(name)s: %(message)s"))
-    loggers = [logging.getLogger(name) for name in ("hyper", "hpack")]
-    levels = [logger.level for logger in loggers]
-    for logger in loggers:
-        logger.addHandler(handler)
-        logger.setLevel(logging.DEBUG)
+    handler.setFormatter(_HarmlessFormatter("%(name)s: %(message)s"))
+    logger = logging.getLogger("hyper")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.DEBUG)
     try:
         yield
     finally:
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.removeHandler(handler)
-            logger.setLevel(level)
+        logger.removeHandler(handler)
+        logger.setLevel(level)

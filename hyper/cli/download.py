@@ -1,0 +1,191 @@
+"""A body in a file: what the file is called, how it goes on, and how far it has got.
+
+A server that chooses a file's name chooses a name only: never a directory, nothing that
+is hidden, nothing that is there already.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable
+from io import FileIO
+from pathlib import Path
+from typing import Literal, TextIO
+from urllib.parse import unquote
+
+from ..response import Response
+from .output import CannotWrite, pieces_of
+from .terminal import human
+
+#: How long a download takes before progress is shown, and how often then, in seconds.
+PATIENCE = 0.5
+PAUSE = 0.1
+LONGEST_NAME = 200
+
+
+class CannotResume(Exception):
+    """The rest of a file cannot be had. The file is as it was."""
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        #: The status of the response, if that was the reason.
+        self.status = status
+
+
+class Progress:
+    """Shows how far a transfer has got, on a terminal, once it takes its time."""
+
+    def __init__(
+        self, out: TextIO, shown: bool, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._out = out
+        self._shown = shown
+        self._clock = clock
+        self._began = clock()
+        self._next = self._began + PATIENCE
+        self._width = 0
+
+    def update(self, done: int, total: int | None, before: int = 0) -> None:
+        """Tell of so many bytes, ``before`` of which were there already."""
+        if not self._shown:
+            return
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + PAUSE
+        rate = (done - before) / (now - self._began)
+        if total:
+            text = f"{human(done)} of {human(total)}  {done * 100 // total}%"
+        else:
+            text = human(done)
+        text += f"  {human(rate)}/s"
+        if total and rate:
+            text += f"  eta {(total - done) / rate:.0f} s"
+        self._out.write(f"\r{text.ljust(self._width)}")
+        self._out.flush()
+        self._width = len(text)
+
+    def end(self) -> None:
+        """Take away what was shown."""
+        if self._width:
+            self._out.write("\r" + " " * self._width + "\r")
+            self._out.flush()
+            self._width = 0
+
+
+def name_for(response: Response, target: str) -> str:
+    """Return what to call a download, as the server or the URL says."""
+    said = response.getheader("content-disposition") or ""
+    name = ""
+    extended = re.search(r"filename\*\s*=\s*utf-8''([^;\s]+)", said, re.IGNORECASE)
+    if extended:  # RFC 6266 section 4.3 prefers it.
+        name = unquote(extended[1], errors="replace")
+    else:
+        found = re.search(
+            r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', said, re.IGNORECASE
+        )
+        if found:
+            name = re.sub(r"\\(.)", r"\1", found[1] or found[2] or "")
+    path = unquote(target.partition("?")[0], errors="replace")
+    return safe_name(name) or safe_name(path) or "index"
+
+
+def safe_name(name: str) -> str:
+    """Return a name that is one of this directory, visible and short; "" if none is."""
+    name = re.split(r"[/\\]", name)[-1]
+    name = re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", name).strip().lstrip(".")
+    if len(name.encode()) > LONGEST_NAME:
+        suffix = Path(name).suffix if len(Path(name).suffix.encode()) < 20 else ""
+        room = LONGEST_NAME - len(suffix.encode())
+        name = name.encode()[:room].decode(errors="ignore") + suffix
+    return name
+
+
+def unused(path: Path) -> Path:
+    """Return this path, or one with a number if it is taken."""
+    number = 1
+    candidate = path
+    while candidate.exists() or candidate.is_symlink():
+        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        number += 1
+    return candidate
+
+
+def range_for(path: Path) -> int:
+    """Return how many bytes of a file are there already."""
+    try:
+        return path.stat().st_size
+    except OSError:
+        return 0
+
+
+def save(
+    response: Response, path: Path, have: int, progress: Progress, raw: bool = False
+) -> int:
+    """Write a body to a file and return how many bytes the file has now.
+
+    :param have: how many bytes of it the file has, which were not asked for.
+    :raises CannotResume: if what came is not what is missing.
+    :raises CannotWrite: if the file does not take it.
+    :raises HyperError: if the body does not come whole; what came is written.
+    """
+    if have and _is_complete(response, have):
+        return have
+    if have and response.status == 206:
+        _check_range(response, have)
+    elif have and response.status != 200:
+        raise CannotResume(
+            f"the server answered {response.status}; {path} is left as it is",
+            response.status,
+        )
+    else:
+        have = 0
+    total = _total(response, have)
+    done = have
+    try:
+        with _opened(path, "ab" if have else "wb") as file:
+            for piece in pieces_of(response, raw):
+                _write(file, piece, path)
+                done += len(piece)
+                progress.update(done, total, have)
+    finally:
+        progress.end()
+    return done
+
+
+def _opened(path: Path, mode: Literal["ab", "wb"]) -> FileIO:
+    try:
+        return open(path, mode, buffering=0)
+    except OSError as error:
+        raise CannotWrite(error, str(path)) from error
+
+
+def _write(file: FileIO, data: bytes, path: Path) -> None:
+    try:
+        while data:
+            data = data[file.write(data) :]
+    except OSError as error:
+        raise CannotWrite(error, str(path)) from error
+
+
+def _is_complete(response: Response, have: int) -> bool:
+    """Return True if the server says that there is nothing beyond what is there."""
+    said = response.getheader("content-range") or ""
+    return response.status == 416 and said.strip() == f"bytes */{have}"
+
+
+def _check_range(response: Response, have: int) -> None:
+    said = response.getheader("content-range") or ""
+    if not re.match(rf"bytes {have}-[0-9]", said):
+        raise CannotResume(f"the server sent another part: {said!r}")
+    if response.getheader("content-encoding"):
+        raise CannotResume("a part of a compressed body cannot be added")
+
+
+def _total(response: Response, have: int) -> int | None:
+    """Return how many bytes the file will have; None if that is not known."""
+    length = response.getheader("content-length") or ""
+    if response.getheader("content-encoding") or not re.fullmatch("[0-9]+", length):
+        return None
+    return have + int(length)
