@@ -90,6 +90,7 @@ _PAGE = """\
  content="default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'">
 <title>@TITLE@</title>
 <style>
+html { overflow-y: scroll }
 body { margin: 0; font: 13px/1.4 system-ui, sans-serif; color: #222; background: #fff }
 header { position: sticky; top: 0; background: #fff; padding: 6px 10px; z-index: 1;
   border-bottom: 1px solid #ccc; display: flex; gap: 14px; align-items: baseline }

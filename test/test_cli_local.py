@@ -1,0 +1,56 @@
+"""``hyper --local``: a server for one command."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from pathlib import Path
+
+import pytest
+from command import shell
+
+from hyper.cli import main
+from hyper.cli.local import NoServer, serving
+
+
+def test_a_request_needs_no_server(tmp_path: Path) -> None:
+    with shell({"PATH": os.environ["PATH"]}, tmp_path) as prompt:
+        first = prompt.run("hyper --local -i get search==hyper")
+        assert (first.status, first.json["args"]) == (0, {"search": "hyper"})
+        assert first.err.startswith("HTTP/2 200 OK\n")
+        assert prompt.run("hyper --local --fail /status/404").status == 22
+
+
+def test_it_is_trusted_for_as_long_as_it_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "before")
+    with serving() as url:
+        assert url.startswith("https://localhost:")
+        trusted = os.environ["SSL_CERT_FILE"]
+        assert Path(trusted).exists()
+    assert os.environ["SSL_CERT_FILE"] == "before"
+    assert not Path(trusted).exists()
+
+
+def test_without_trustme_it_speaks_http2_all_the_same(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    (tmp_path / "trustme.py").write_text("raise ImportError('not here')\n")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.delenv("SSL_CERT_FILE", raising=False)
+    assert main(["--local", "-i", "/ip"]) == 0
+    out, err = capsys.readouterr()
+    assert json.loads(out) == {"origin": "127.0.0.1"}
+    assert err.startswith("HTTP/2 200 OK\n")
+
+
+def test_a_server_that_does_not_start_is_a_failure(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/bin/false")
+    with pytest.raises(NoServer), serving():
+        pass
+    assert main(["--local"]) == 7
+    assert capsys.readouterr().err == "hyper: hyper.http2bin does not start\n"
