@@ -19,6 +19,7 @@ import socket
 import subprocess
 import sys
 import tempfile
+import warnings
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,9 +87,10 @@ class Shell:
         """Start a command line with these descriptors."""
         name, *words = shlex.split(line)
         assert name == "hyper", line
+        measuring = {"HYPER_COVERAGE": "1"} if "COVERAGE_RUN" in os.environ else {}
         order = {
             "words": words,
-            "environment": {**self.environment, **env},
+            "environment": {**self.environment, **measuring, **env},
             "directory": str(self.directory),
         }
         message = json.dumps(order).encode()
@@ -161,6 +163,7 @@ def become(
     signal.signal(signal.SIGINT, signal.default_int_handler)
     from hyper.cli import main
 
+    measuring = measure()
     try:
         status = main(order["words"])
     except SystemExit as exit:
@@ -170,7 +173,27 @@ def become(
         with contextlib.suppress(OSError, ValueError):
             sys.stdout.flush()
         sys.stderr.flush()
+        if measuring is not None:
+            warnings.simplefilter("ignore")  # hyper was imported before.
+            measuring.stop()
+            measuring.save()
     os._exit(status)
+
+
+def measure() -> Any:
+    """Measure what is run, if the tests are; a child does not go on with it."""
+    if "HYPER_COVERAGE" not in os.environ:
+        return None
+    import coverage
+
+    root = Path(__file__).parent.parent
+    measuring = coverage.Coverage(
+        data_file=str(root / ".coverage"),
+        data_suffix=True,
+        config_file=str(root / "pyproject.toml"),
+    )
+    measuring.start()
+    return measuring
 
 
 if __name__ == "__main__":

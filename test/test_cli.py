@@ -15,11 +15,11 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 import trustme
+from command import PATIENCE, Result
 from hyperframe.frame import Frame, HeadersFrame
 from peer import PREFACE, Frames, wire
 
@@ -32,22 +32,6 @@ from hyper.cli.output import LARGEST_JSON
 USAGE = (
     "hyper [-h] [--version] [--debug] [METHOD] URL [REQUEST_ITEM [REQUEST_ITEM ...]]"
 )
-#: Seconds that a process or a peer may take.
-PATIENCE = 30.0
-
-
-@dataclass(frozen=True)
-class Result:
-    """What a run of the command left behind."""
-
-    status: int
-    out: bytes
-    err: str
-
-    @property
-    def json(self) -> dict[str, object]:
-        found: dict[str, object] = json.loads(self.out)
-        return found
 
 
 Command = Callable[..., Result]

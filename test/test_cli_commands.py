@@ -21,6 +21,7 @@ from command import Result, Shell, shell
 
 from hyper import http2bin
 from hyper.common.pins import pin_of
+from hyper.trace import load
 
 
 def answer(body: bytes, *fields: str, status: str = "200 OK") -> bytes:
@@ -314,6 +315,7 @@ CONNECTIONS = [
         status=7,
         err="hyper: cannot connect to nothing: No such file or directory\n",
     ),
+    Case("hyper --interface lo <answers>/file", out="0123456789"),
     Case("hyper --interface 127.0.0.1 <answers>/file", out="0123456789"),
     Case("hyper -4 <answers>/file", out="0123456789"),
     Case("hyper -6 <answers>/file", status=7, err="hyper: cannot connect ~\n"),
@@ -415,7 +417,7 @@ OUTPUT = [
     Case(
         "hyper -F <answers>/elsewhere",
         status=2,
-        err="hyper: the scheme 'file' is neither http nor https\n",
+        err="hyper: the server redirects to file:///etc/passwd, which is neither http ~\n",
     ),
     Case("hyper -F <answers>/again a=b", out="0123456789"),
     Case(
@@ -449,6 +451,8 @@ DEBUGGING = [
         err="dns ~ tcp ~ tls ~ settings ~ ms  ~HTTP/2\n ~id ~start ~first ~done code ~"
         "size path\n~1 ~ 200 ~5.0 KB /bytes/5000\n",
     ),
+    Case("hyper --stat -n <clear>/ip", err="~ ms  HTTP/1.1\n~ 200 ~ /ip\n"),
+    Case("hyper --stat --push -n <tls>/push", err="~ 2 ~ 200 ~ /pushed/1\n~"),
     Case("hyper --ping=2 -n <tls>/ip", err="ping 1: ~ ms\nping 2: ~ ms\n"),
     Case(
         "hyper --ping -n <clear>/ip",
@@ -716,6 +720,12 @@ class TestTerminals:
         )
 
 
+def wait_for_sleep(pid: int) -> None:
+    """Wait until a process of one thread waits for something itself."""
+    while "\nState:\tS" not in Path(f"/proc/{pid}/status").read_text():
+        os.sched_yield()
+
+
 class TestInterrupts:
     def test_ctrl_c_cancels_the_stream_and_says_goodbye(self, world: World) -> None:
         reading, writing = os.pipe()
@@ -728,6 +738,7 @@ class TestInterrupts:
             )
             os.close(writing)
             assert os.read(reading, 1) == b"."
+            wait_for_sleep(running.pid)
             running.interrupt()
             assert running.wait() == 130
             os.close(reading)
@@ -735,3 +746,20 @@ class TestInterrupts:
             shown = frames.read()
         assert re.search(r"send RST_STREAM .* CANCEL\n", shown)
         assert re.search(r"send GOAWAY .* error=NO_ERROR\n.* closed\n$", shown)
+
+    def test_it_ends_threads_and_the_trace_is_written(self, world: World) -> None:
+        reading, writing = os.pipe()
+        with open("/dev/null", "r+") as nothing, open(reading, "rb") as shown:
+            running = world.shell.start(
+                world.located(
+                    "hyper --frames=data -m 2 --threads 2 --trace cut.jsonl <tls>/never"
+                ),
+                *(nothing.fileno(), nothing.fileno(), writing),
+            )
+            os.close(writing)
+            for _ in range(2):
+                assert b" recv DATA " in shown.readline()
+            running.interrupt()
+            assert running.wait() == 130
+        records, _ = load(world.path("cut.jsonl"))
+        assert records[-1].kind == "closed"

@@ -90,7 +90,7 @@ def test_an_example_prints_what_it_did(
 ) -> None:
     here = f"localhost:{server.port}"
     result = prompt.run(line.replace("http2bin.org", here) + debug)
-    assert (result.status, bool(result.err)) == (0, bool(debug))
+    assert (result.status, bool(result.err)) == (0, bool(debug)), result
     path = line.split("http2bin.org")[1].split()[0]
     expected = {
         "origin": "127.0.0.1",

@@ -70,7 +70,7 @@ def test_bash_completes_options_and_their_values(tmp_path: Path) -> None:
     assert (
         run(bash, "-c", line.format("--tra")) == "--trailer --trace --trace-secrets\n"
     )
-    assert run(bash, "-c", line.format("--pretty fo")) == "format\n"
+    assert run(bash, "-c", line.format("--pretty for")) == "format\n"
     assert run(bash, "-c", line.format("PU")) == "PUT\n"
 
 

@@ -4,27 +4,28 @@ from __future__ import annotations
 
 import pytest
 
-from hyper.trace.http1 import MAX_HEAD, MessageReader, Piece
-from hyper.trace.record import Field
+from hyper.trace.http1 import MAX_HEAD, MessageReader
+from hyper.trace.record import Field, Seen
 
 GET = b"GET /a HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
-def whole(pieces: list[Piece]) -> list[tuple[str, int, int, bool]]:
+def whole(pieces: list[Seen]) -> list[tuple[str, int, int, bool]]:
     """Return kinds, numbers and lengths, the pieces of one content put together."""
     found: list[tuple[str, int, int, bool]] = []
     for piece in pieces:
-        one = piece.kind, piece.number, piece.length, piece.last
+        last = bool(piece.flags)
+        one = piece.kind, piece.stream_id, piece.length, last
         if found and found[-1][:2] == one[:2] and piece.kind == "BODY":
-            one = (*one[:2], found.pop()[2] + piece.length, piece.last)
+            one = (*one[:2], found.pop()[2] + piece.length, last)
         found.append(one)
     return found
 
 
-def read(sent: bytes, received: bytes, size: int = 10**6) -> list[Piece]:
+def read(sent: bytes, received: bytes, size: int = 10**6) -> list[Seen]:
     """Return what a reader makes of it, fed in pieces."""
     reader = MessageReader()
-    pieces: list[Piece] = []
+    pieces: list[Seen] = []
     for at in range(0, len(sent), size):
         pieces += reader.sent(sent[at : at + size])
     for at in range(0, len(received), size):
@@ -116,7 +117,7 @@ def test_what_comes_after_a_switch_is_left() -> None:
     list(reader.sent(GET))
     head = b"HTTP/1.1 101 Switching Protocols\r\n\r\n"
     (piece,) = reader.received(head + b"abc")
-    assert piece.start == "HTTP/1.1 101 Switching Protocols"
+    assert piece.detail["start"] == "HTTP/1.1 101 Switching Protocols"
     assert list(reader.received(b"def")) == []
     assert reader.leftover == b"abcdef"
 
@@ -124,7 +125,7 @@ def test_what_comes_after_a_switch_is_left() -> None:
 def test_a_head_is_taken_apart_without_its_secrets() -> None:
     data = b"GET /?\xff HTTP/1.1\r\nHost: x\r\nCookie: a=b\r\nodd\r\n\r\n"
     (piece,) = MessageReader().sent(data)
-    assert piece.start == "GET /?\xff HTTP/1.1"
+    assert piece.detail["start"] == "GET /?\xff HTTP/1.1"
     assert piece.fields == (
         Field("Host", "x"),
         Field("Cookie", "[redacted]"),
@@ -142,4 +143,5 @@ def test_a_head_without_end_is_content() -> None:
 
 def test_a_response_that_nobody_asked_for_is_one_all_the_same() -> None:
     (piece,) = MessageReader().received(b"nonsense\r\n\r\n")
-    assert (piece.kind, piece.number, piece.start) == ("RESPONSE", 1, "nonsense")
+    assert (piece.kind, piece.stream_id) == ("RESPONSE", 1)
+    assert piece.detail == {"start": "nonsense"}

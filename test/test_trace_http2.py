@@ -22,8 +22,8 @@ from hyperframe.frame import (
     WindowUpdateFrame,
 )
 
-from hyper.trace.http2 import MAX_WINDOWS, PREFACE, FrameReader, Seen
-from hyper.trace.record import Field, Table, Windows
+from hyper.trace.http2 import MAX_WINDOWS, PREFACE, FrameReader
+from hyper.trace.record import Field, Seen, Table, Windows
 
 
 def wire(*frames: Frame) -> bytes:

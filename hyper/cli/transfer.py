@@ -419,7 +419,14 @@ def redirected(ask: Ask, status: int, location: str) -> Ask:
     :raises UsageError: if it leads elsewhere than to http or https, or the body cannot
         be sent a second time.
     """
-    there = parse_url(urljoin(f"{ask.server}{ask.target}", location))
+    url = urljoin(f"{ask.server}{ask.target}", location)
+    if not url.lower().startswith(("http://", "https://")):
+        # What parse_url() would take for a host, "data" with a port, is a scheme here.
+        raise UsageError(
+            f"the server redirects to {one_line(location)}, which is neither http nor "
+            f"https"
+        )
+    there = parse_url(url)
     headers = list(ask.headers)
     method, content = ask.method, ask.content
     if (status == 303 and method != "HEAD") or (

@@ -9,25 +9,11 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from .record import Field, redacted
+from .record import Field, Seen, redacted
 
 #: A head that is longer is no head.
 MAX_HEAD = 1024 * 1024
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """A head, or some content."""
-
-    kind: str
-    number: int
-    length: int
-    start: str = ""
-    fields: tuple[Field, ...] = ()
-    #: It is the last of its message.
-    last: bool = False
 
 
 class _Extent:
@@ -106,7 +92,7 @@ class MessageReader:
         self.leftover = b""
         self._switched = False
 
-    def sent(self, data: bytes) -> Iterator[Piece]:
+    def sent(self, data: bytes) -> Iterator[Seen]:
         """Take the next bytes that this side sends."""
         side = self._ours
         while data:
@@ -126,11 +112,9 @@ class MessageReader:
             extent = _Extent(None if method == "CONNECT" else length, _chunked(fields))
             if not extent.done:
                 side.extent = extent
-            yield Piece(
-                "REQUEST", side.number, len(head), start, fields, last=extent.done
-            )
+            yield _head("REQUEST", side.number, head, start, fields, extent.done)
 
-    def received(self, data: bytes) -> Iterator[Piece]:
+    def received(self, data: bytes) -> Iterator[Seen]:
         """Take the next bytes that the peer sends."""
         side = self._theirs
         while data and not self._switched:
@@ -157,23 +141,17 @@ class MessageReader:
                 extent = _Extent(length, not bare and _chunked(fields))
                 if not extent.done:
                     side.extent = extent
-            yield Piece(
-                "RESPONSE",
-                number,
-                len(head),
-                start,
-                fields,
-                last=extent.done and not interim,
-            )
+            last = extent.done and not interim
+            yield _head("RESPONSE", number, head, start, fields, last)
         if self._switched:
             self.leftover += data
 
-    def _content(self, side: _Side, length: int) -> Piece:
+    def _content(self, side: _Side, length: int) -> Seen:
         assert side.extent is not None
         done = side.extent.done
         if done:
             side.extent = None
-        return Piece("BODY", side.number, length, last=done)
+        return Seen("BODY", side.number, length, _flags(done))
 
     def _take_head(self, side: _Side, data: bytes) -> tuple[bytes, bytes]:
         """Return a whole head, or b"", and the bytes behind it."""
@@ -197,6 +175,22 @@ class MessageReader:
             value = value.strip()
             fields.append(Field(name, redacted(name, value, self._secrets)))
         return start, tuple(fields)
+
+
+def _head(
+    kind: str,
+    number: int,
+    head: bytes,
+    start: str,
+    fields: tuple[Field, ...],
+    last: bool,
+) -> Seen:
+    return Seen(kind, number, len(head), _flags(last), fields, {"start": start})
+
+
+def _flags(last: bool) -> tuple[str, ...]:
+    """Return what HTTP/2 would say of the last piece of a message."""
+    return ("END_STREAM",) if last else ()
 
 
 def _value(fields: tuple[Field, ...], name: str) -> str | None:

@@ -10,7 +10,6 @@ direction: nothing is judged.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
@@ -32,8 +31,7 @@ from hyperframe.frame import (
 
 from ..common.stats import FRAME_NAMES
 from .hpack import BlockReader
-from .record import Detail, Table, Windows
-from .record import Field as HeaderField
+from .record import Detail, Field, Seen, Windows
 
 #: What a client sends before its first frame (RFC 9113 section 3.4).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
@@ -43,21 +41,6 @@ FIRST_WINDOW = 65535
 MAX_TEXT = 256
 #: Streams whose windows are remembered: those that opened last.
 MAX_WINDOWS = 1000
-
-
-@dataclass(frozen=True, slots=True)
-class Seen:
-    """A frame that has passed; the words are those of a Record."""
-
-    kind: str
-    stream_id: int = 0
-    length: int = 0
-    flags: tuple[str, ...] = ()
-    fields: tuple[HeaderField, ...] = ()
-    detail: dict[str, Detail] = field(default_factory=dict)
-    windows: Windows | None = None
-    table: Table | None = None
-    payload: bytes = b""
 
 
 class _Window:
@@ -172,7 +155,7 @@ class FrameReader:
             detail: dict[str, Detail] = {"failure": f"malformed: {error}"}
             return Seen(name, stream_id, length, detail=detail)
         detail = _detail(frame, payload, name)
-        fields: tuple[HeaderField, ...] = ()
+        fields: tuple[Field, ...] = ()
         table = None
         if isinstance(frame, (HeadersFrame, PushPromiseFrame, ContinuationFrame)):
             side.block += frame.data

@@ -55,6 +55,24 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
+class Seen:
+    """A frame, or a piece of HTTP/1.1, that a reader has found; the words of a Record.
+
+    A reader knows neither time nor connection.
+    """
+
+    kind: str
+    stream_id: int = 0
+    length: int = 0
+    flags: tuple[str, ...] = ()
+    fields: tuple[Field, ...] = ()
+    detail: Mapping[str, Detail] = field(default_factory=dict)
+    windows: Windows | None = None
+    table: Table | None = None
+    payload: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """One thing that happened on a connection."""
 

@@ -127,56 +127,33 @@ class Tap:
     def _feed(self, direction: str, data: bytes) -> None:
         if self._silent:
             return
+        reader = self._frames or self._messages
+        if reader is None:
+            return
         try:
-            if self._frames is not None:
-                self._feed_frames(self._frames, direction, data)
-            elif self._messages is not None:
-                self._feed_messages(self._messages, direction, data)
+            seen = reader.sent(data) if direction == "send" else reader.received(data)
+            now = self._recorder._now()
+            for one in seen:
+                self._recorder._sink(
+                    Record(
+                        now,
+                        self._number,
+                        one.kind,
+                        direction,
+                        one.stream_id,
+                        one.length,
+                        one.flags,
+                        one.fields,
+                        one.detail,
+                        one.windows,
+                        one.table,
+                        one.payload,
+                    )
+                )
         except Exception as error:
             # The trace is at fault, not the connection, which must not suffer.
             self._note("trace", {"failure": f"the trace ends here: {error!r}"})
             self._silent = True
-
-    def _feed_frames(self, frames: FrameReader, direction: str, data: bytes) -> None:
-        seen = frames.sent(data) if direction == "send" else frames.received(data)
-        now = self._recorder._now()
-        for one in seen:
-            self._recorder._sink(
-                Record(
-                    now,
-                    self._number,
-                    one.kind,
-                    direction,
-                    one.stream_id,
-                    one.length,
-                    one.flags,
-                    one.fields,
-                    one.detail,
-                    one.windows,
-                    one.table,
-                    one.payload,
-                )
-            )
-
-    def _feed_messages(
-        self, messages: MessageReader, direction: str, data: bytes
-    ) -> None:
-        seen = messages.sent(data) if direction == "send" else messages.received(data)
-        now = self._recorder._now()
-        for one in seen:
-            self._recorder._sink(
-                Record(
-                    now,
-                    self._number,
-                    one.kind,
-                    direction,
-                    one.number,
-                    one.length,
-                    ("END_STREAM",) if one.last else (),
-                    one.fields,
-                    {"start": one.start} if one.start else {},
-                )
-            )
 
     def _note(self, kind: str, detail: Mapping[str, Detail]) -> None:
         if not self._silent:

@@ -93,7 +93,7 @@ class RealServer:
         self._children: list[subprocess.Popen[bytes]] = []
         self._cleanup = ExitStack()
         try:
-            docroot = self._make_docroot()
+            self.docroot = docroot = self._make_docroot()
             write_files(docroot)
             self.backend_port = (
                 self._start_backend(docroot) if recipe.needs_backend else None
