@@ -417,7 +417,7 @@ OUTPUT = [
     Case(
         "hyper -F <answers>/elsewhere",
         status=2,
-        err="hyper: the server redirects to file:///etc/passwd, which is neither http ~\n",
+        err="hyper: the server redirects to file:///etc/passwd, which is ~\n",
     ),
     Case("hyper -F <answers>/again a=b", out="0123456789"),
     Case(
@@ -537,6 +537,14 @@ USAGE = [
 )
 def test_a_command_line_does_what_it_says(case: Case, world: World) -> None:
     case.check(world)
+
+
+@pytest.mark.scenario(265)
+def test_redirects_end(world: World) -> None:
+    assert world.run("hyper -F <tls>/redirect/31").status == 47
+    assert world.run("hyper -F <tls>/redirect/30").status == 0
+    assert world.run("hyper -F --max-redirs 0 <tls>/redirect/1").status == 47
+    assert world.run("hyper -i <tls>/redirect/1").err.startswith("HTTP/2 302 ")
 
 
 class TestFiles:

@@ -87,6 +87,7 @@ class TestURL:
     def test_a_user_without_a_password_has_an_empty_one(self) -> None:
         assert parse_url("me@x.example").credentials == b"me:"
 
+    @pytest.mark.scenario(266)
     def test_the_last_at_sign_ends_the_user(self) -> None:
         assert parse_url("me:a@b@x.example") == Location(
             "https://x.example", "/", b"me:a@b"

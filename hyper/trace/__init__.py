@@ -1,6 +1,6 @@
 """What happened on the wire, frame by frame.
 
-Give a :class:`Recorder` to a connection, and read what it has recorded, or save it:
+Give a :class:`Recorder` to a connection, and read what it has recorded, or save it::
 
     trace = Recorder()
     with HTTPConnection("https://http2bin.org", trace=trace) as conn:

@@ -43,10 +43,6 @@ class Exchange:
     #: The response is complete.
     complete: bool = False
 
-    def value(self, fields: tuple[Field, ...], name: str) -> str:
-        """Return the value of a field; "" if there is none."""
-        return next((one.value for one in fields if one.name.lower() == name), "")
-
 
 def exchanges(records: Sequence[Record]) -> list[Exchange]:
     """Return the exchanges of a trace in the order in which they began."""

@@ -90,8 +90,8 @@ def _timings(
 
 
 def _request(exchange: Exchange) -> dict[str, object]:
-    authority = exchange.value(exchange.request, ":authority")
-    host = authority or exchange.value(exchange.request, "host")
+    authority = _value(exchange.request, ":authority")
+    host = authority or _value(exchange.request, "host")
     scheme = urlsplit(exchange.origin).scheme or "https"
     url = f"{scheme}://{host}{exchange.path}"
     made: dict[str, object] = {
@@ -108,7 +108,7 @@ def _request(exchange: Exchange) -> dict[str, object]:
         "bodySize": exchange.uploaded,
     }
     if exchange.uploaded:
-        kind = exchange.value(exchange.request, "content-type")
+        kind = _value(exchange.request, "content-type")
         made["postData"] = {"mimeType": kind, "text": "", "comment": "not recorded"}
     return made
 
@@ -122,14 +122,19 @@ def _response(exchange: Exchange) -> dict[str, object]:
         "headers": _pairs(exchange.response),
         "content": {
             "size": exchange.received,
-            "mimeType": exchange.value(exchange.response, "content-type"),
+            "mimeType": _value(exchange.response, "content-type"),
             "comment": "the bytes on the wire; the content is not recorded",
         },
-        "redirectURL": exchange.value(exchange.response, "location"),
+        "redirectURL": _value(exchange.response, "location"),
         "headersSize": exchange.head_received,
         "bodySize": exchange.received,
         "_trailers": _pairs(exchange.trailers),
     }
+
+
+def _value(fields: tuple[Field, ...], name: str) -> str:
+    """Return the value of a field; "" if there is none."""
+    return next((one.value for one in fields if one.name.lower() == name), "")
 
 
 def _pairs(fields: tuple[Field, ...]) -> list[dict[str, str]]:
