@@ -14,6 +14,8 @@ global
 defaults
     mode http
     log global
+    # tinyproxy does not say that it will hang up.
+    option http-server-close
     retries 0
     timeout connect 5s
     timeout client 60s

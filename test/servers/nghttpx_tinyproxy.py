@@ -14,6 +14,8 @@ def prepare(place: Place) -> list[list[str]]:
     return [
         [
             *(place.program, "--conf", "/dev/null", "--http2-proxy", "--workers=1"),
+            # tinyproxy does not say that it will hang up: nothing is to be kept.
+            "--backend-keep-alive-timeout=1ms",
             *("--frontend", f"127.0.0.1,{port}"),
             *("--backend", f"127.0.0.1,{behind}"),
             *(str(authority.key_file), str(authority.cert_file)),
