@@ -294,8 +294,7 @@ class BufferedSocket:
         return self._owner == threading.get_ident()
 
     def _give_up_the_lock(self) -> None:
-        self._owner = 0
-        self._lock.release()
+        self._release()
         if self._attention:
             self.attend()
 
