@@ -10,7 +10,7 @@ demo: .venv/installed
 	$(BIN)/python docs/demo.py
 
 test: .venv/installed-test
-	$(BIN)/python -m pytest $(ARGS)
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile $(ARGS)
 
 # Defined once, in tox.ini.
 lint types docs: .venv/installed-tox
