@@ -427,7 +427,7 @@ class ConnectionPool:
                 conn.close()
             place.give_back()
             raise
-        place.host.http11 = response.version is HTTPVersion.http11
+        place.host.http11 = response.version is not HTTPVersion.http20
         response.occupy(place)
         return response
 

@@ -91,7 +91,9 @@ class Response:
         self.reason = stream.reason.decode("latin-1") or _phrase(self.status)
         self.headers = HTTPHeaderMap.from_wire(stream.headers)
         self.stream_id = stream_id
-        self.version: HTTPVersion = line.protocol.version
+        self.version: HTTPVersion = (
+            HTTPVersion.http10 if stream.http10 else line.protocol.version
+        )
         self._line = line
         self._stream = stream
         self._deadlines = deadlines

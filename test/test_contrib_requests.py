@@ -207,6 +207,15 @@ def test_a_server_without_http2_is_spoken_to_in_http1(
         assert response.raw.version_string == "HTTP/1.1"
 
 
+def test_a_response_in_http_1_0_says_so(text_peer, session):
+    asking = background(session.get, f"http://127.0.0.1:{text_peer.port}/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(b"HTTP/1.0 200 OK\r\nContent-Length: 0\r\n\r\n")
+    raw = asking.result().raw
+    assert (raw.version, raw.version_string) == (10, "HTTP/1.0")
+
+
 def test_http_urls_are_spoken_to_in_http1_unless_told_otherwise(
     plain_service, make_session
 ):

@@ -268,7 +268,11 @@ def test_read_chunked_may_leave_the_coding_alone(respond):
 
 
 @pytest.mark.scenario(164)
-@pytest.mark.parametrize("body", [b"not gzip at all", gzip.compress(b"content")[:-4]])
+@pytest.mark.parametrize(
+    "body",
+    [b"not gzip at all", gzip.compress(b"content")[:-4]],
+    ids=["not gzip at all", "cut short"],
+)
 def test_a_broken_coding_is_an_error(respond, body):
     with pytest.raises(DecodingError):
         respond(GZIP, body).read()

@@ -23,8 +23,12 @@ from .stream import Fields, Stream
 
 
 class HTTPVersion(enum.Enum):
-    """A version of HTTP, by its name."""
+    """A version of HTTP, by its name.
 
+    hyper speaks the latter two. Responses come in HTTP/1.0, too.
+    """
+
+    http10 = "HTTP/1.0"
     http11 = "HTTP/1.1"
     http20 = "HTTP/2"
 

@@ -57,6 +57,8 @@ class Stream:
     status: int | None = None
     #: The reason phrase as sent by an HTTP/1.1 server; empty in HTTP/2.
     reason: bytes = b""
+    #: The response came in HTTP/1.0, as the answer to a request in HTTP/1.1.
+    http10: bool = False
     #: The final response's fields, without pseudo-headers.
     headers: Fields = field(default_factory=list)
     #: Body received and not yet read, a DATA frame or chunk each; some may be empty.

@@ -10,14 +10,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from .httpie import HTTP2TransportPlugin, HTTPTransportPlugin
     from .httpx import HyperTransport
     from .requests import HTTP20Adapter
 
-__all__ = ["HTTP20Adapter", "HyperTransport"]
+__all__ = [
+    "HTTP2TransportPlugin",
+    "HTTP20Adapter",
+    "HTTPTransportPlugin",
+    "HyperTransport",
+]
 
 #: The module that each name is in.
 _HOMES = {
     "HTTP20Adapter": "requests",
+    "HTTP2TransportPlugin": "httpie",
+    "HTTPTransportPlugin": "httpie",
     "HyperTransport": "httpx",
 }
 

@@ -105,7 +105,11 @@ _STEPS = {
     Moment.head_sent: "send_request_body",
     Moment.body_sent: "receive_response_headers",
 }
-_PREFIXES = {HTTPVersion.http20: "http2", HTTPVersion.http11: "http11"}
+_PREFIXES = {
+    HTTPVersion.http20: "http2",
+    HTTPVersion.http11: "http11",
+    HTTPVersion.http10: "http11",
+}
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 

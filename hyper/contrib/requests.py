@@ -92,7 +92,11 @@ if TYPE_CHECKING:
     from urllib3.connectionpool import HTTPConnectionPool
 
 #: How urllib3 writes the versions of HTTP.
-VERSIONS = {HTTPVersion.http11: 11, HTTPVersion.http20: 20}
+VERSIONS = {
+    HTTPVersion.http10: 10,
+    HTTPVersion.http11: 11,
+    HTTPVersion.http20: 20,
+}
 
 #: What stands for a field that urllib3 is not to add.
 LEAVE_OUT = SKIP_HEADER.encode()
@@ -508,7 +512,7 @@ class Incoming:
     are urllib3's. Thread-safe as hyper's response is.
 
     :ivar headers: the fields, as urllib3 has them.
-    :ivar version: 11 or 20.
+    :ivar version: 10, 11 or 20.
     """
 
     def __init__(self, response: Received, route: Route) -> None:
@@ -588,8 +592,8 @@ class Incoming:
 class RawResponse(HTTPResponse):
     """urllib3's response, read from a connection of hyper: ``raw`` of a response.
 
-    :ivar version: 11 or 20.
-    :ivar version_string: ``"HTTP/1.1"`` or ``"HTTP/2"``.
+    :ivar version: 10, 11 or 20.
+    :ivar version_string: ``"HTTP/1.0"``, ``"HTTP/1.1"`` or ``"HTTP/2"``.
     """
 
     def __init__(

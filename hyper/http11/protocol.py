@@ -157,8 +157,6 @@ class H11Protocol(WireProtocol):
         self.next_stream_id = next_stream_id
         self.opened = 0
         self.frames = None
-        #: What the status line of the latest response said: "HTTP/1.0" or "HTTP/1.1".
-        self.response_version = "HTTP/1.1"
         self._limits = limits or Limits()
         self._state = State.IDLE
         self._last = False  # no further request: see `accepting`
@@ -557,8 +555,8 @@ class H11Protocol(WireProtocol):
         stream, control = self._stream, control_fields(head.fields)
         framing = body_framing(stream.method, head.status, head.minor, control)
         stream.reason, stream.headers = head.reason, head.fields
+        stream.http10 = head.minor == 0
         stream.status = head.status
-        self.response_version = "HTTP/1.1" if head.minor else "HTTP/1.0"
         if framing.closes or not persists(head.minor, control):
             self.retire()
         self._state, self._remaining = framing.state, framing.length
