@@ -3,6 +3,7 @@
 import gc
 import http.server
 import io
+import select
 import socket
 import threading
 import weakref
@@ -10,8 +11,14 @@ import weakref
 import pytest
 from h2.errors import ErrorCodes
 from h2.settings import SettingCodes
-from hyperframe.frame import DataFrame, HeadersFrame, RstStreamFrame, SettingsFrame
-from peer import Frames, wire
+from hyperframe.frame import (
+    DataFrame,
+    HeadersFrame,
+    PingFrame,
+    RstStreamFrame,
+    SettingsFrame,
+)
+from peer import Frames, frames_of, wire
 from threads import (
     Interrupted,
     background,
@@ -46,6 +53,7 @@ from hyper.http20.protocol import H2Protocol
 from hyper.http20.reference import H2Machine
 from hyper.http20.verbs import HTTP2Options
 from hyper.http20.window import FlowControlManager
+from hyper.tls import init_context
 
 
 def unused_port():
@@ -1607,3 +1615,239 @@ def test_tls_is_told_of(real_tls):
             assert conn.get_response().read() == b"done"
     moments = [Moment.connecting, Moment.connected, Moment.securing, Moment.secured]
     assert told == [(moment, None) for moment in moments]
+
+
+# Batches.
+
+
+def settle(peer):
+    """Do as start(), and read all that the client says of itself."""
+    conn, stream_id = start(peer)
+    peer.want_nothing(conn)
+    return conn, stream_id
+
+
+def silent(peer):
+    """Return True if nothing more has come from the client."""
+    return not select.select([peer.sock], [], [], 0)[0]
+
+
+def test_a_batch_goes_out_in_one_tls_record(tls_peer, ca):
+    conn = tls_peer.connection(secure=True, ssl_context=init_context(ca.ca_file))
+    connecting = background(conn.connect)
+    tls_peer.greet()
+    connecting.result()
+    tls_peer.want_nothing(conn)
+    with conn.batch():
+        ids = [conn.request("GET", f"/{number}") for number in range(100)]
+        assert silent(tls_peer)
+    frames = frames_of(tls_peer.sock.recv(16384))  # one record, whatever is asked for
+    assert [frame.stream_id for frame in frames] == ids
+    assert {type(frame) for frame in frames} == {HeadersFrame}
+
+
+def test_bodies_of_bytes_are_part_of_the_batch(peer):
+    conn, first = settle(peer)
+    finish(peer, conn, first)
+    with conn.batch():
+        ids = [conn.request("POST", "/", body) for body in (b"bytes", "str")]
+        assert silent(peer)
+        ids.append(conn.request("POST", "/", iter([b"pieces"])))
+        assert not silent(peer)
+    for stream_id, body in zip(ids, (b"bytes", b"str", b"pieces"), strict=True):
+        peer.want_headers(stream_id)
+        assert peer.want_body(stream_id) == body
+
+
+def test_a_batch_goes_out_when_there_is_much_of_it(peer):
+    conn, first = settle(peer)
+    finish(peer, conn, first)
+    with conn.batch():
+        conn.request("POST", "/", bytes(30000))
+        assert silent(peer)
+        conn.request("POST", "/", bytes(30000))
+        assert silent(peer)
+        conn.request("POST", "/", bytes(5500))
+        assert not silent(peer)
+
+
+def test_a_wait_in_a_batch_sends_it(peer):
+    conn, first = settle(peer)
+    with conn.batch():
+        second = conn.request("GET", "/second")
+        assert silent(peer)
+        task = background(conn.get_response, second)
+        peer.want_headers(second)
+        peer.respond(second)
+        peer.respond(first)
+        assert task.result().status == conn.get_response(first).status == 200
+        third = conn.request("GET", "/third")
+        assert silent(peer)
+        peer.respond(third)  # before it was asked for: there is only this thread
+        assert conn.get_response(third).status == 200
+        assert not silent(peer)
+
+
+def test_a_ping_in_a_batch_sends_it(peer):
+    conn, _ = settle(peer)
+
+    def batch():
+        with conn.batch():
+            conn.request("GET", "/second")
+            return conn.ping("question")
+
+    task = background(batch)
+    peer.want_headers(3)
+    assert peer.want(PingFrame).opaque_data == b"question"
+    peer.send_ping(b"question", ack=True)
+    assert task.result() >= 0
+
+
+def test_a_batch_of_more_than_the_server_allows_waits_in_line(peer):
+    conn, _ = start(peer, {SettingCodes.MAX_CONCURRENT_STREAMS: 2})
+    assert conn.max_concurrent_streams == 2
+
+    def batch():
+        with conn.batch():
+            return [conn.request("GET", f"/{number}") for number in range(3)]
+
+    task = background(batch)
+    for stream_id in (3, 5, 7):
+        peer.want_headers(stream_id)
+        peer.respond(stream_id - 2)
+    assert task.result() == [3, 5, 7]
+    finish(peer, conn, 7)
+
+
+def test_what_a_batch_has_queued_is_sent_if_it_ends_by_an_exception(peer):
+    conn, _ = settle(peer)
+
+    def batch():
+        with conn.batch():
+            conn.request("GET", "/second")
+            raise EOFError
+
+    with pytest.raises(EOFError):
+        batch()
+    peer.want_headers(3)
+    finish(peer, conn, 3)
+
+
+def test_the_outermost_batch_counts(peer):
+    conn, _ = settle(peer)
+    with conn.batch():
+        with conn.batch():
+            ids = [conn.request("GET", "/second")]
+        ids.append(conn.request("GET", "/third"))
+        assert silent(peer)
+    ids.append(conn.request("GET", "/fourth"))
+    for stream_id in ids:
+        peer.want_headers(stream_id)
+
+
+def test_a_batch_holds_back_no_other_thread(peer):
+    conn, first = settle(peer)
+    with conn.batch():
+        second = conn.request("GET", "/second")
+        assert silent(peer)
+        third = background(conn.request, "GET", "/third").result()
+        peer.want_headers(second)
+        peer.want_headers(third)
+        fourth = conn.request("GET", "/fourth")
+        assert silent(peer)
+        peer.respond(first)
+        assert background(conn.get_response, first).result().status == 200
+        peer.want_headers(fourth)
+
+
+def test_a_batch_holds_back_no_answer(peer):
+    conn, _ = settle(peer)
+    with conn.batch():
+        peer.send_ping(b"question")
+        conn.request("GET", "/second")
+        assert not silent(peer)
+        conn.request("GET", "/third")
+    assert peer.want(PingFrame).opaque_data == b"question"
+    assert peer.want_headers(3) != peer.want_headers(5)
+
+
+def test_a_batch_whose_connection_is_lost_before_it_is_sent_goes_to_another(peer):
+    conn, first = settle(peer)
+    finish(peer, conn, first)
+    with conn.batch():
+        ids = [conn.request("POST", "/", b"body") for _ in range(2)]
+        peer.hang_up()
+    for stream_id, again in zip(ids, (7, 9), strict=True):
+        task = background(conn.get_response, stream_id)
+        if again == 7:
+            peer.greet()
+        peer.want_headers(again)
+        assert peer.want_body(again) == b"body"
+        peer.respond(again)
+        assert task.result().stream_id == stream_id
+    assert peer.connections == 2
+
+
+def test_a_goaway_in_a_batch_sends_the_rest_of_it_elsewhere(peer):
+    conn, first = settle(peer)
+    finish(peer, conn, first)
+    with conn.batch():
+        second = conn.request("GET", "/second")
+        peer.send_goaway(first)
+        third = conn.request("GET", "/third")
+    peer.greet()
+    peer.want_headers(third)
+    finish(peer, conn, third)
+    task = background(conn.get_response, second)
+    assert peer.want_headers()[b":path"] == b"/second"
+    peer.respond(7)
+    assert task.result().stream_id == second
+
+
+def test_closing_in_a_batch_sends_it_first(peer):
+    conn, _ = settle(peer)
+    with conn.batch():
+        second = conn.request("GET", "/second")
+        conn.close()
+    peer.want_headers(second)
+    assert peer.want_goaway() == ErrorCodes.NO_ERROR
+
+
+def test_an_empty_batch_does_nothing(peer):
+    conn = peer.connection()
+    with conn.batch():
+        pass
+    assert not peer.has_caller
+
+
+def test_a_batch_of_http11_goes_one_by_one(text_peer):
+    conn = text_peer.connection()
+    with conn.batch():
+        ids = [conn.request("POST", "/first", b"body")]
+        text_peer.accept()
+        task = background(conn.get_response, ids[0])
+        assert text_peer.want_head()[0] == b"POST /first HTTP/1.1"
+        assert text_peer.want_bytes(4) == b"body"
+        text_peer.respond(b"first")
+        assert task.result().read() == b"first"
+        ids.append(conn.request("GET", "/second"))
+    assert text_peer.want_head()[0] == b"GET /second HTTP/1.1"
+    text_peer.respond(b"second")
+    assert conn.get_response(ids[1]).read() == b"second"
+
+
+def test_a_body_that_is_there_already_goes_out_with_the_headers(tls_peer, ca):
+    conn = tls_peer.connection(secure=True, ssl_context=init_context(ca.ca_file))
+    connecting = background(conn.connect)
+    tls_peer.greet()
+    connecting.result()
+    tls_peer.want_nothing(conn)
+    conn.request("POST", "/", b"body")
+    frames = frames_of(tls_peer.sock.recv(16384))
+    assert [type(frame) for frame in frames] == [HeadersFrame, DataFrame]
+
+
+def test_the_head_of_a_tunnel_waits_for_nothing(peer):
+    conn, _ = settle(peer)
+    stream_id = conn.request("CONNECT", "far.test:1")
+    assert peer.want_headers(stream_id)[b":authority"] == b"far.test:1"

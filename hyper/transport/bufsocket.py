@@ -24,7 +24,8 @@ The rules that make it right:
 * Writes combine. Who leaves while others queue for the lock leaves the bytes too, and
   the last of them sends for all: one TLS record and one system call carry the requests
   of many threads. Nobody leaves bytes behind where nobody queues, and nobody blocks
-  without having sent them.
+  without having sent them. There is one exception: a caller that is going to queue
+  more may hold its own bytes back; whoever uses the socket next sends them too.
 
 TLS is a filter between descriptor and Protocol, see :mod:`hyper.transport.tls`. Two
 threads inside one OpenSSL object crash the interpreter; under the one lock they cannot
@@ -203,7 +204,12 @@ class BufferedSocket:
         self._protocol: Protocol | None = None
         self._early = b""  # plain bytes that came before the Protocol
         self._read_size = READ_SIZE  # of the next recv
-        self._replies = False  # a filter may have something to say for itself
+        # What may not wait for long: a filter has something to say for itself, or the
+        # Protocol an answer, or another thread has left its bytes.
+        self._due = False
+        self._held = bytearray()  # plain, held back until somebody uses the socket
+        self._holding = False  # the thread with the lock leaves that as it is
+        self._dropped = -1  # what queued_bytes was when that was given up
         self._outgoing = bytearray()  # encrypted, waiting for the kernel
         self._sent_bytes = 0
         self._received_bytes = 0
@@ -248,7 +254,11 @@ class BufferedSocket:
             harmless = self._harmless.pop(threading.get_ident(), None)
         try:
             if error is None or isinstance(error, Exception) or error is harmless:
-                if self._contenders and not self._closed:
+                if self._holding and not self._closed:
+                    self._holding = False
+                    self._wake()
+                elif self._contenders and not self._closed:
+                    self._due = True
                     self._wake()  # The last of those who queue sends for all.
                 else:
                     self._send()
@@ -347,6 +357,13 @@ class BufferedSocket:
         """How many bytes the kernel took: the peer may have seen these, and no more."""
         return self._sent_bytes
 
+    def has_sent(self, queued: int) -> bool:
+        """Return whether the peer may have seen any of what was queued next.
+
+        :param queued: what ``queued_bytes`` was before.
+        """
+        return self._sent_bytes > queued and queued != self._dropped
+
     @property
     def received_bytes(self) -> int:
         """How many bytes came from the peer."""
@@ -408,8 +425,19 @@ class BufferedSocket:
         finally:
             self._marks.remove(mark)
 
-    def send_soon(self, deadline: Deadline, doing: str, at_most: int) -> None:
-        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock."""
+    def send_soon(
+        self, deadline: Deadline, doing: str, at_most: int, hold: bool = False
+    ) -> None:
+        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock.
+
+        :param hold: whether to leave it to whoever uses the socket next: the caller
+            will. Not what is more than ``at_most`` bytes, nor what others wait for.
+        """
+        if hold and not self._due and self._protocol is not None:
+            self._held += self._protocol.data_to_send()
+            if len(self._held) + len(self._outgoing) <= at_most:
+                self._holding = True
+                return
         if not self._contenders or len(self._outgoing) > at_most:
             self.wait_drained(deadline, doing, at_most)
 
@@ -474,7 +502,7 @@ class BufferedSocket:
         """
         early, self._early = self._early, b""
         self._filters.append(layer)
-        self._replies = True  # Its first message.
+        self._due = True  # Its first message.
         if early:
             self._early = layer.decrypt(early)
         self.wait_until(
@@ -739,8 +767,8 @@ class BufferedSocket:
         """Pass what ``recv`` returned through the filters to the Protocol."""
         ended = not data
         clean = ended
+        self._due = True
         for layer in self._filters:
-            self._replies = True
             if data:
                 data = layer.decrypt(data)
             if layer.failure is not None:
@@ -785,7 +813,10 @@ class BufferedSocket:
         protocol = self._protocol
         try:
             data = protocol.data_to_send() if protocol is not None else b""
-            if data or self._replies:
+            if self._held:
+                data = self._release_held() + data
+            due, self._due = self._due, False
+            if data or (due and self._filters):
                 self._queue(data)
             elif not self._outgoing and (
                 protocol is None or not (protocol.touched or protocol.finished)
@@ -801,13 +832,25 @@ class BufferedSocket:
         elif len(self._outgoing) > MAX_UNSENT:
             self._fail(RemoteProtocolError("the peer makes work and reads no answers"))
 
+    def _release_held(self) -> bytes:
+        """Return what was held back and is to be sent now.
+
+        After a failure, that is nothing: who asks a lost cause would only make it
+        unclear what the peer may have acted on.
+        """
+        held = bytes(self._held)
+        self._held.clear()
+        if held and self.failure is not None:
+            self._dropped = self.queued_bytes
+            return b""
+        return held
+
     def _queue(self, data: bytes) -> None:
         """Move what the Protocol wants sent through the filters to the kernel's queue.
 
         The filters are also asked for nothing, after they were given something to
         decrypt: they have handshakes and alerts of their own to send.
         """
-        self._replies = False
         if self._tap is not None and data:
             self._tap.sent(data)
         for layer in reversed(self._filters):
@@ -851,7 +894,7 @@ class BufferedSocket:
             last_words = b""  # GOAWAY, for one; TLS adds an alert.
             if self._protocol is not None:
                 self._protocol.fail(error)
-                last_words = self._protocol.data_to_send()
+                last_words = self._release_held() + self._protocol.data_to_send()
             self._queue(last_words)
         finally:
             self._shut()
