@@ -490,7 +490,10 @@ class Exchanger(Generic[R]):
     def _open(self, exchange: Exchange, line: Line, place: Deadline) -> bool:
         """Send the head of the request; return False if the line takes no more."""
         protocol = line.protocol
-        with line.socket as wire:
+        batched = self._batch.depth > 0
+        # What is held back and can be sent again is looked at when it is sent.
+        looked = batched and line.socket.holds_back and exchange.body.replayable
+        with line.socket.unlooked() if looked else line.socket as wire:
             if not self._wait_for_place(exchange, line, place):
                 return False
             queued_before = wire.queued_bytes
@@ -508,7 +511,7 @@ class Exchanger(Generic[R]):
                 self._next_stream_id = protocol.next_stream_id
             exchange.sent(line, stream, queued_before, wire.received_bytes)
             exchange.meter = Meter(exchange.request.body_length)
-            hold = self._batch.depth > 0 or (not end_stream and exchange.sends_body)
+            hold = batched or (not end_stream and exchange.sends_body)
             doing = f"sending the request on stream {stream.stream_id}"
             try:
                 wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED, hold)

@@ -1788,20 +1788,20 @@ def test_a_batch_whose_connection_is_lost_before_it_is_sent_goes_to_another(peer
     assert peer.connections == 2
 
 
-def test_a_goaway_in_a_batch_sends_the_rest_of_it_elsewhere(peer):
+def test_a_batch_that_a_goaway_forestalls_goes_elsewhere(peer):
     conn, first = settle(peer)
     finish(peer, conn, first)
     with conn.batch():
-        second = conn.request("GET", "/second")
+        ids = [conn.request("GET", f"/{number}") for number in range(2)]
         peer.send_goaway(first)
-        third = conn.request("GET", "/third")
-    peer.greet()
-    peer.want_headers(third)
-    finish(peer, conn, third)
-    task = background(conn.get_response, second)
-    assert peer.want_headers()[b":path"] == b"/second"
-    peer.respond(7)
-    assert task.result().stream_id == second
+    peer.want_eof()
+    for number, stream_id in enumerate(ids):
+        task = background(conn.get_response, stream_id)
+        if number == 0:
+            peer.greet()
+        assert peer.want_headers()[b":path"] == b"/%d" % number
+        peer.respond(7 + 2 * number)
+        assert task.result().stream_id == stream_id
 
 
 def test_closing_in_a_batch_sends_it_first(peer):

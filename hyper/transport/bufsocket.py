@@ -41,6 +41,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 from typing import Protocol as Interface
@@ -232,9 +233,7 @@ class BufferedSocket:
         self._waiters: dict[object, list[threading.Lock]] = {}
 
     def __enter__(self) -> BufferedSocket:
-        if not self._lock.acquire(blocking=False):
-            self._queue_for_the_lock()
-        self._owner = threading.get_ident()
+        self._take_the_lock()
         try:
             if not self._readers:
                 self._take_in()
@@ -268,6 +267,19 @@ class BufferedSocket:
                 self._abandon(error)
         finally:
             self._give_up_the_lock()
+
+    def unlooked(self) -> AbstractContextManager[BufferedSocket]:
+        """Return a context manager that holds the lock without reading first.
+
+        For a caller that has looked, and that only adds to what it holds back: whoever
+        sends that will look before.
+        """
+        return _Unlooked(self)
+
+    def _take_the_lock(self) -> None:
+        if not self._lock.acquire(blocking=False):
+            self._queue_for_the_lock()
+        self._owner = threading.get_ident()
 
     def _queue_for_the_lock(self) -> None:
         self._contenders.append(None)
@@ -363,6 +375,11 @@ class BufferedSocket:
         :param queued: what ``queued_bytes`` was before.
         """
         return self._sent_bytes > queued and queued != self._dropped
+
+    @property
+    def holds_back(self) -> bool:
+        """True if bytes wait for whoever uses the socket next. Needs no lock."""
+        return bool(self._held)
 
     @property
     def received_bytes(self) -> int:
@@ -926,6 +943,27 @@ class BufferedSocket:
         for post in (self._reader, self._writer):
             if post is not None:
                 post.bell.close()
+
+
+class _Unlooked:
+    """Holds the lock of a BufferedSocket, which has not read what has arrived."""
+
+    __slots__ = ("_wire",)
+
+    def __init__(self, wire: BufferedSocket) -> None:
+        self._wire = wire
+
+    def __enter__(self) -> BufferedSocket:
+        self._wire._take_the_lock()
+        return self._wire
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self._wire.__exit__(kind, error, traceback)
 
 
 def _peer_address(sock: StreamSocket) -> Address | None:
