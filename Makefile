@@ -17,7 +17,6 @@ lint types docs: .venv/installed-tox
 	$(BIN)/tox -q -e $@
 
 bench: .venv/installed
-	$(BIN)/python -m pip install --quiet -r bench/requirements.txt
 	$(BIN)/python bench/run.py $(ARGS)
 
 .venv/installed: pyproject.toml
