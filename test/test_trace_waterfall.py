@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -22,7 +23,11 @@ TRICK = '</script><script>throw "tricked"</script><b>'
 
 @pytest.fixture(scope="module")
 def trace() -> Recorder:
-    """A trace of downloads that are under way at the same time, and one that fails."""
+    """A trace of downloads that are under way at the same time, and some that fail.
+
+    A millisecond lies between one record and the next, whatever the machine took, so
+    that everything in the picture has its width and its distance everywhere.
+    """
     trace = Recorder()
     with (
         http2bin.serve() as server,
@@ -35,6 +40,14 @@ def trace() -> Recorder:
             assert conn.get_response(stream_id).read()
         conn.request("GET", "/never", headers={"X-Trick": TRICK})
         conn.get_response().close()
+        failing = conn.request("GET", "/status/404")
+        conn.get_response(failing).close()
+    refused = {"error": "REFUSED_STREAM"}
+    trace.records += [Record(0, 1, "RST_STREAM", "recv", failing, 4, detail=refused)]
+    trace.records = [
+        replace(record, time=number / 1000)
+        for number, record in enumerate(trace.records)
+    ]
     return trace
 
 
@@ -77,12 +90,15 @@ def tip(browser: Browser) -> str:
 def test_each_connection_and_each_stream_has_a_row(browser: Browser) -> None:
     connection, *streams = rows(browser)
     assert connection.startswith("https://localhost:")
-    assert len(streams) == DOWNLOADS + 1
+    assert len(streams) == DOWNLOADS + 2
     assert streams[0] == "1  200  GET /bytes/10000"
 
 
 def test_steps_frames_windows_and_errors_are_drawn(browser: Browser) -> None:
-    for kind in ("dns", "tcp", "tls", "wait", "receive", "recv", "send", "window"):
+    for kind in (
+        *("dns", "tcp", "tls", "wait", "receive", "recv", "send", "window"),
+        *("failed", "bad", "error"),
+    ):
         assert browser.evaluate(f"document.querySelectorAll('.{kind}').length"), kind
 
 
@@ -136,7 +152,7 @@ def test_a_filter_leaves_the_streams_that_fit(browser: Browser) -> None:
     browser.evaluate(fill.format("never"))
     assert rows(browser)[1:] == [f"{DOWNLOADS * 2 + 1}  200  GET /never"]
     browser.evaluate(fill.format(""))
-    assert len(rows(browser)) == DOWNLOADS + 2
+    assert len(rows(browser)) == DOWNLOADS + 3
 
 
 def test_it_can_be_seen(browser: Browser) -> None:
