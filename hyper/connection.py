@@ -11,6 +11,7 @@ from .common.exceptions import (
     HyperError,
     RemoteProtocolError,
     StreamResetError,
+    TLSError,
 )
 from .common.pins import Pins
 from .common.protocol import (
@@ -24,6 +25,7 @@ from .common.target import parse_host
 from .exchange import Exchange
 from .http11.protocol import H11Protocol
 from .http11.response import HTTP11Response
+from .http20.connection import no_http2
 from .http20.machine import ClientMachine
 from .http20.protocol import MachineClass, WindowManagerClass
 from .http20.response import HTTP20Response
@@ -71,11 +73,15 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     :param h2c: what to do without TLS. ``off``: speak HTTP/1.1. ``upgrade``: ask the
         server, by a request of its own, to go over to HTTP/2 (RFC 7540 section 3.2),
         and speak what it chooses. ``prior-knowledge``: speak HTTP/2.
+    :param http1: whether HTTP/1.1 may be spoken. If not, a server that does not speak
+        HTTP/2 is a TLSError, and without TLS it is spoken by prior knowledge.
+    :param http2: whether HTTP/2 may be spoken.
     :param proxy: as for :class:`~hyper.HTTP20Connection`, as are ``source_address``,
         ``server_hostname``, ``pins``, ``uds``, ``sock``, ``socket_options``,
         ``connect_to`` and ``trace``.
     :raises LocalProtocolError: as for :class:`~hyper.HTTP20Connection`.
-    :raises ValueError: if ``h2c`` is none of these.
+    :raises ValueError: if ``h2c`` is none of these, or leaves a choice that there is
+        not, or nothing may be spoken.
     """
 
     def __init__(
@@ -97,6 +103,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         keepalive: tuple[float, float] | None = None,
         sensitive: Collection[str] = (),
         h2c: str = "off",
+        http1: bool = True,
+        http2: bool = True,
         proxy: str | Proxy | None = None,
         source_address: tuple[str, int] | None = None,
         server_hostname: str | None = None,
@@ -107,8 +115,16 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         connect_to: tuple[str, int] | None = None,
         trace: Recorder | None = None,
     ) -> None:
+        if h2c not in ("off", "upgrade", "prior-knowledge"):
+            raise ValueError(f"h2c is 'off', 'upgrade' or 'prior-knowledge', not {h2c}")
+        if not http1 and not http2:
+            raise ValueError("nothing may be spoken: http1 and http2 are both off")
+        if h2c != "off" and not (http1 and http2):
+            raise ValueError(f"h2c is {h2c!r}, but only one version may be spoken")
         origin = parse_host(host, port, secure_by(secure, sock), default_port=80)
-        tls = TLSParameters.of(origin, ssl_context, (H2, HTTP11), server_hostname, pins)
+        # http/1.1 is offered in any case, so that a server without HTTP/2 can say so.
+        alpn = (H2, HTTP11) if http2 else (HTTP11,)
+        tls = TLSParameters.of(origin, ssl_context, alpn, server_hostname, pins)
         options = HTTP2Options(
             window_manager,
             enable_push,
@@ -128,25 +144,31 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
             sock,
             source_address,
             socket_options,
-            forward=h2c == "off",
+            forward=http1 and h2c == "off",
             connect_to=connect_to,
             trace=trace,
         )
         super().__init__(origin, tls, timeout, options, route)
-        if h2c not in ("off", "upgrade", "prior-knowledge"):
-            raise ValueError(f"h2c is 'off', 'upgrade' or 'prior-knowledge', not {h2c}")
-        self._h2c = h2c
+        self._h2c = h2c if http1 else "prior-knowledge"
+        self._http1 = http1
+        self._http2 = http2
 
     @property
     def version(self) -> HTTPVersion:
-        """What is spoken now; HTTP/1.1 before anything is."""
+        """What is spoken now; before anything is, HTTP/1.1 if it may be."""
         line = self._line
-        return HTTPVersion.http11 if line is None else line.protocol.version
+        if line is None:
+            return HTTPVersion.http11 if self._http1 else HTTPVersion.http20
+        return line.protocol.version
 
     def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> WireProtocol:
         known = tls.alpn == H2 if tls else self._h2c == "prior-knowledge"
         if known:
+            if not self._http2:
+                raise TLSError(f"{self.host} has agreed by ALPN to speak h2")
             return self._new_h2_protocol(tls, next_stream_id)
+        if tls is not None and not self._http1:
+            raise no_http2(self.host, tls)
         return H11Protocol(
             next_stream_id=next_stream_id,
             forward=self._route.forwarded(tls),
@@ -214,6 +236,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         reason = error.__cause__ or error  # a GOAWAY is the cause
         if (
             self._tls is None
+            or not self._http1
             or self._route.used_up
             or not isinstance(reason, (ConnectionTerminated, StreamResetError))
             or reason.error_code != HTTP_1_1_REQUIRED

@@ -39,7 +39,7 @@ from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from .common.body import BodyLike
 from .common.exceptions import ConnectionLost, HyperError, LocalProtocolError
@@ -50,9 +50,7 @@ from .common.target import Origin, split_url
 from .common.validation import Headers
 from .connection import HTTPConnection
 from .exchange import UNSET, Progress, Unset
-from .http11.connection import HTTP11Connection
 from .http11.response import HTTP11Response
-from .http20.connection import HTTP20Connection
 from .http20.protocol import WindowManagerClass
 from .http20.response import HTTP20Response
 from .transport.deadline import (
@@ -69,6 +67,9 @@ from .transport.proxy import Proxy
 from .transport.tls import Context, Password, default_context, init_context
 from .verbs import Priority
 
+if TYPE_CHECKING:
+    from .trace.recorder import Recorder
+
 #: How to verify a server: with the default authorities, not at all, or with those in a
 #: file or directory.
 Verify = bool | str | os.PathLike[str]
@@ -76,7 +77,6 @@ Verify = bool | str | os.PathLike[str]
 #: of both, None for the key that is with the certificate; or these and the password.
 Certificate = str | tuple[str, str | None] | tuple[str, str | None, Password | None]
 
-_Connection = HTTPConnection | HTTP11Connection | HTTP20Connection
 _Self = TypeVar("_Self", bound="ConnectionPool")
 
 
@@ -103,7 +103,7 @@ class _Identity:
 class _Member:
     """A connection of the pool. All but ``conn`` is guarded by ``_mutex``."""
 
-    conn: _Connection
+    conn: HTTPConnection
     identity: _Identity
     #: How many requests have a place on it.
     active: int = 0
@@ -214,11 +214,8 @@ class ConnectionPool:
     :param proxy: the URL of a proxy to connect through, as for
         :class:`~hyper.HTTP20Connection`, as are ``source_address``, ``uds`` and
         ``socket_options``. With an https proxy, too, TLS is spoken as the above says.
-    :param window_manager: as for :class:`~hyper.HTTPConnection`, as are ``keepalive``
-        and ``h2c``.
-    :param http1: whether HTTP/1.1 may be spoken. If not, a server that does not speak
-        HTTP/2 is a TLSError, and without TLS it is spoken by prior knowledge.
-    :param http2: whether HTTP/2 may be spoken.
+    :param window_manager: as for :class:`~hyper.HTTPConnection`, as are ``keepalive``,
+        ``h2c``, ``http1``, ``http2`` and ``trace``.
     :param clock: what tells the time to ``idle_timeout``: returns seconds that never go
         back.
     :raises ValueError: if a limit is not positive, ``h2c`` is unknown,
@@ -247,6 +244,7 @@ class ConnectionPool:
         h2c: str = "off",
         http1: bool = True,
         http2: bool = True,
+        trace: Recorder | None = None,
         clock: Clock = MONOTONIC,
     ) -> None:
         for limit in (max_connections, max_connections_per_host):
@@ -258,10 +256,6 @@ class ConnectionPool:
             raise ValueError(f"idle_timeout is positive or None, not {idle_timeout}")
         if ssl_context is not None and (verify is not True or cert is not None):
             raise ValueError("ssl_context decides what verify and cert do: give one")
-        if not http1 and not http2:
-            raise ValueError("a pool speaks HTTP/1.1, HTTP/2 or both")
-        if h2c != "off" and not (http1 and http2):
-            raise ValueError(f"h2c is {h2c!r}, but only one version may be spoken")
         # Constant.
         self._max_connections = max_connections
         self._max_per_host = max_connections_per_host
@@ -282,6 +276,7 @@ class ConnectionPool:
         self._h2c = h2c
         self._http1 = http1
         self._http2 = http2
+        self._trace = trace
         # What is wrong with these is to be said now.
         self._new_connection(
             _Identity(Origin("http", "localhost", 80), None, self._proxy)
@@ -295,7 +290,7 @@ class ConnectionPool:
         self._mutex = new_lock()
         self._desk = _Desk(self._clock)
         # Connections to be closed. Appended to under _mutex, emptied by anyone.
-        self._doomed: deque[_Connection] = deque()
+        self._doomed: deque[HTTPConnection] = deque()
         # Guarded by _mutex.
         self._hosts: dict[_Identity, _Host] = {}
         self._idle: dict[_Member, None] = {}  # the one that was idle longest first
@@ -669,37 +664,9 @@ class ConnectionPool:
             return not identity.origin.secure and self._h2c == "off"
         return self._http1
 
-    def _new_connection(self, identity: _Identity) -> _Connection:
+    def _new_connection(self, identity: _Identity) -> HTTPConnection:
         """Return a connection that has not connected yet."""
-        origin, pins = identity.origin, identity.pins or None
-        if not self._http2:
-            return HTTP11Connection(
-                origin.host,
-                origin.port,
-                origin.secure,
-                identity.tls,
-                proxy=identity.proxy,
-                source_address=self._source_address,
-                server_hostname=identity.server_hostname,
-                pins=pins,
-                uds=self._uds,
-                socket_options=self._socket_options,
-            )
-        if not self._http1:
-            return HTTP20Connection(
-                origin.host,
-                origin.port,
-                origin.secure,
-                self._window_manager,
-                ssl_context=identity.tls,
-                keepalive=self._keepalive,
-                proxy=identity.proxy,
-                source_address=self._source_address,
-                server_hostname=identity.server_hostname,
-                pins=pins,
-                uds=self._uds,
-                socket_options=self._socket_options,
-            )
+        origin = identity.origin
         return HTTPConnection(
             origin.host,
             origin.port,
@@ -708,12 +675,15 @@ class ConnectionPool:
             ssl_context=identity.tls,
             keepalive=self._keepalive,
             h2c=self._h2c,
+            http1=self._http1,
+            http2=self._http2,
             proxy=identity.proxy,
             source_address=self._source_address,
             server_hostname=identity.server_hostname,
-            pins=pins,
+            pins=identity.pins or None,
             uds=self._uds,
             socket_options=self._socket_options,
+            trace=self._trace,
         )
 
     def _close_doomed(self) -> None:

@@ -16,6 +16,7 @@ from hyper import (
     HTTPVersion,
     LocalProtocolError,
     RemoteProtocolError,
+    TLSError,
     http2bin,
 )
 from hyper.tls import init_context
@@ -239,6 +240,39 @@ def test_what_is_known_beforehand_need_not_be_asked(peer):
     peer.greet()
     peer.want_headers(stream_id)
     finish(peer, conn, stream_id)
+
+
+def test_without_http1_a_server_that_speaks_nothing_else_is_refused(real_server):
+    server = real_server("nginx", "h1-tls")
+    conn = HTTPConnection(
+        f"https://localhost:{server.h1_tls_port}",
+        ssl_context=init_context(server.ca_file),
+        http1=False,
+    )
+    assert conn.version is HTTPVersion.http20
+    with pytest.raises(TLSError, match="does not speak HTTP/2"):
+        conn.connect()
+
+
+def test_without_http1_there_is_no_question_in_cleartext(peer):
+    conn = peer.client(HTTPConnection, http1=False)
+    stream_id = conn.request("GET", "/")
+    peer.greet()
+    peer.want_headers(stream_id)
+    finish(peer, conn, stream_id)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"http1": False, "http2": False},
+        {"http2": False, "h2c": "upgrade"},
+        {"http1": False, "h2c": "prior-knowledge"},
+    ],
+)
+def test_something_may_be_spoken_and_a_choice_needs_two(options):
+    with pytest.raises(ValueError, match="may be spoken"):
+        HTTPConnection("a.test", **options)
 
 
 def test_h2c_is_one_of_three_words():

@@ -45,6 +45,7 @@ from hyper import (
 )
 from hyper.common.moment import Moment
 from hyper.tls import init_context
+from hyper.trace import Recorder
 
 DONE = b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\ndone"
 HALF = DONE[:-2]
@@ -667,6 +668,18 @@ def test_a_pool_without_http2_speaks_http1_to_who_could_do_more(make_pool):
         response = pool.request("GET", f"{service.url}/get")
         assert response.version is HTTPVersion.http11
         assert response.read()
+
+
+def test_every_connection_of_a_pool_is_in_its_trace(make_pool):
+    trace = Recorder()
+    with http2bin.serve() as service, http2bin.serve(tls=False) as other:
+        pool = make_pool(verify=service.ca_file, trace=trace)
+        for url in (service.url, other.url):
+            assert pool.request("GET", f"{url}/ip").read()
+    requests = [one.kind for one in trace.records if one.direction == "send"]
+    assert "HEADERS" in requests
+    assert "REQUEST" in requests
+    assert {one.connection for one in trace.records} == {1, 2}
 
 
 def test_a_pool_without_http1_wants_http2(peer, text_peer, make_pool, ca):

@@ -5,20 +5,15 @@ from __future__ import annotations
 import os
 import socket
 import ssl
-from dataclasses import dataclass
 from ipaddress import ip_address
 
 from ..common.environment import proxy_from_environment
 from ..common.target import Origin, parse_host
 from ..connection import HTTPConnection
-from ..http11.connection import HTTP11Connection
-from ..http20.connection import HTTP20Connection
 from ..trace import Recorder
 from ..transport.deadline import Timeout
 from ..transport.tls import init_context
 from .options import Options, Replacement
-
-Connection = HTTPConnection | HTTP20Connection | HTTP11Connection
 
 _TLS_VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 
@@ -34,14 +29,6 @@ class BadTLSFile(Exception):
         self.of_client = of_client
 
 
-@dataclass(frozen=True, slots=True)
-class _Way:
-    """What differs between connections of the same options."""
-
-    proxy: str | None
-    connect_to: tuple[str, int] | None
-
-
 class Connector:
     """Makes connections, one for each server.
 
@@ -52,7 +39,7 @@ class Connector:
         self._options = options
         self._trace = trace
         self._context: ssl.SSLContext | None = None
-        self._made: dict[str, Connection] = {}
+        self._made: dict[str, HTTPConnection] = {}
 
     def __enter__(self) -> Connector:
         return self
@@ -65,7 +52,7 @@ class Connector:
         for connection in list(self._made.values()):
             connection.close()
 
-    def to(self, server: str) -> Connection:
+    def to(self, server: str) -> HTTPConnection:
         """Return the connection to a server.
 
         :param server: an http or https URL without a path.
@@ -80,60 +67,30 @@ class Connector:
         """Return whether a server is reached through a proxy."""
         return self._proxy(parse_host(server)) is not None
 
-    def _make(self, server: str, origin: Origin) -> Connection:
+    def _make(self, server: str, origin: Origin) -> HTTPConnection:
         options = self._options
-        way = _Way(self._proxy(origin), self._replacement(origin))
-        context = self._tls() if origin.secure or way.proxy else None
-        timeout = Timeout(
-            options.connect_timeout or options.timeout,
-            options.timeout,
-            options.timeout,
-        )
+        proxy = self._proxy(origin)
         source, socket_options = self._source()
-        if options.http11:
-            return HTTP11Connection(
-                server,
-                ssl_context=context,
-                timeout=timeout,
-                proxy=way.proxy,
-                source_address=source,
-                server_hostname=options.sni,
-                pins=options.pins or None,
-                uds=options.unix_socket,
-                socket_options=socket_options,
-                connect_to=way.connect_to,
-                trace=self._trace,
-            )
-        if options.h2:
-            return HTTP20Connection(
-                server,
-                enable_push=options.push,
-                ssl_context=context,
-                timeout=timeout,
-                settings=options.settings,
-                proxy=way.proxy,
-                source_address=source,
-                server_hostname=options.sni,
-                pins=options.pins or None,
-                uds=options.unix_socket,
-                socket_options=socket_options,
-                connect_to=way.connect_to,
-                trace=self._trace,
-            )
         return HTTPConnection(
             server,
             enable_push=options.push,
-            ssl_context=context,
-            timeout=timeout,
+            ssl_context=self._tls() if origin.secure or proxy else None,
+            timeout=Timeout(
+                options.connect_timeout or options.timeout,
+                options.timeout,
+                options.timeout,
+            ),
             settings=options.settings,
             h2c="upgrade" if options.upgrade and not origin.secure else "off",
-            proxy=way.proxy,
+            http1=not options.h2,
+            http2=not options.http11,
+            proxy=proxy,
             source_address=source,
             server_hostname=options.sni,
             pins=options.pins or None,
             uds=options.unix_socket,
             socket_options=socket_options,
-            connect_to=way.connect_to,
+            connect_to=self._replacement(origin),
             trace=self._trace,
         )
 

@@ -38,9 +38,10 @@ from ..common.exceptions import (
     TLSError,
 )
 from ..common.protocol import HTTPVersion
+from ..connection import HTTPConnection
 from ..trace import Record, Recorder, load, save
 from ..trace.file import lines, writer
-from .connect import BadTLSFile, Connection, Connector
+from .connect import BadTLSFile, Connector
 from .content import content_of
 from .download import CannotResume
 from .frames import FrameView, HeadView, Sink
@@ -241,7 +242,7 @@ def _told(error: Exception, connector: Connector, ask: Ask) -> int:
     )
 
 
-def _report(error: Exception, connection: Connection) -> int:
+def _report(error: Exception, connection: HTTPConnection) -> int:
     return _fail(error, exit_status(error, connection.version))
 
 

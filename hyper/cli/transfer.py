@@ -22,11 +22,11 @@ from urllib.parse import urljoin, urlsplit
 from ..common.body import BodyLike
 from ..common.exceptions import HyperError
 from ..common.protocol import HTTPVersion
-from ..http11.connection import HTTP11Connection
+from ..connection import HTTPConnection
 from ..http11.response import HTTP11Response
 from ..http20.response import HTTP20Response
 from . import download
-from .connect import Connection, Connector
+from .connect import Connector
 from .content import Content, Multipart
 from .items import Order, UsageError, basic, parse_url
 from .options import Options
@@ -140,7 +140,7 @@ class Transfer:
         view: BodyView,
         err: TextIO,
         paint: Painter,
-        report: Callable[[Exception, Connection], int],
+        report: Callable[[Exception, HTTPConnection], int],
     ) -> None:
         self._options = options
         self._connector = connector
@@ -189,9 +189,7 @@ class Transfer:
         if self._options.threads:
             return self._threaded(connection, asks)
         at_once = 1
-        if not isinstance(connection, HTTP11Connection) and (
-            connection.version is HTTPVersion.http20
-        ):
+        if connection.version is HTTPVersion.http20:
             at_once = max(1, connection.max_concurrent_streams)
         status = 0
         waiting: deque[tuple[Ask, int, float]] = deque()
@@ -212,13 +210,11 @@ class Transfer:
 
     # The parts of one exchange.
 
-    def _ping(self, connection: Connection) -> None:
+    def _ping(self, connection: HTTPConnection) -> None:
         for number in range(1, self._options.ping + 1):
-            if isinstance(connection, HTTP11Connection):
-                raise UsageError("--ping needs HTTP/2")
             self._tell(f"ping {number}: {connection.ping() * 1000:.2f} ms")
 
-    def _send(self, connection: Connection, ask: Ask) -> int:
+    def _send(self, connection: HTTPConnection, ask: Ask) -> int:
         """Send a request and return its id."""
         log.debug("%s %s of %s", ask.method, ask.target, ask.server)
         priority = self._options.priority
@@ -248,7 +244,7 @@ class Transfer:
 
     def _send_in_pieces(
         self,
-        connection: Connection,
+        connection: HTTPConnection,
         ask: Ask,
         headers: list[tuple[str, str]],
         body: BodyLike,
@@ -265,7 +261,7 @@ class Transfer:
 
     def _finish(
         self,
-        connection: Connection,
+        connection: HTTPConnection,
         ask: Ask,
         response: Response,
         began: float,
@@ -343,11 +339,8 @@ class Transfer:
         else:
             self._tell("(standard input)")
 
-    def _tell_pushes(self, connection: Connection, response: Response) -> None:
-        if (
-            isinstance(connection, HTTP11Connection)
-            or response.version is not HTTPVersion.http20
-        ):
+    def _tell_pushes(self, connection: HTTPConnection, response: Response) -> None:
+        if response.version is not HTTPVersion.http20:
             return
         for push in connection.get_pushes(response.stream_id):
             with push.get_response() as pushed:
@@ -370,7 +363,7 @@ class Transfer:
 
     # Several from several threads.
 
-    def _threaded(self, connection: Connection, asks: list[Ask]) -> int:
+    def _threaded(self, connection: HTTPConnection, asks: list[Ask]) -> int:
         """Make the requests from threads; show the bodies in order as they come."""
         status = 0
         pool = ThreadPoolExecutor(self._options.threads, "hyper-cli")
@@ -389,7 +382,7 @@ class Transfer:
             pool.shutdown(cancel_futures=True)
         return status
 
-    def _made(self, connection: Connection, ask: Ask) -> BinaryIO | Exception:
+    def _made(self, connection: HTTPConnection, ask: Ask) -> BinaryIO | Exception:
         """Make a request and return its body in a file, or what went wrong."""
         body = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 it is returned
         try:

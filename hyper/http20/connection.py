@@ -155,13 +155,18 @@ class HTTP20Connection(HTTP2Verbs[HTTP20Response]):
 
     def _make_protocol(self, tls: TLSLayer | None, next_stream_id: int) -> H2Protocol:
         if tls is not None and (self._force_proto or tls.alpn) != H2:
-            raise TLSError(
-                f"{self.host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "
-                f"{tls.alpn or 'neither'}"
-            )
+            raise no_http2(self.host, tls)
         return self._new_h2_protocol(tls, next_stream_id)
 
     def _make_response(self, exchange: Exchange) -> HTTP20Response:
         return HTTP20Response(
             exchange.line, exchange.stream, exchange.stream_id, exchange.deadlines
         )
+
+
+def no_http2(host: str, tls: TLSLayer) -> TLSError:
+    """Return what is to be said when ALPN was offered h2 and has not chosen it."""
+    return TLSError(
+        f"{host} does not speak HTTP/2: of h2 and http/1.1, ALPN chose "
+        f"{tls.alpn or 'neither'}"
+    )
