@@ -209,6 +209,7 @@ class H2Protocol:
         self.settings_received = False
         self.machine = machine
         self.next_stream_id = max(3, next_stream_id) if upgrade else next_stream_id
+        self.accepting = self.next_stream_id <= highest_stream_id
         self.opened = 0
         self._sent_frames = FrameCounter(skip=PREFACE_SIZE)
         self._received_frames = FrameCounter()
@@ -233,7 +234,6 @@ class H2Protocol:
         #: What else the server claims to be, and where else what is to be found.
         self.origins: dict[str, None] = {}
         self.alternative_services: dict[str, str] = {}
-        self._retired = False
         self._batches = 0  # how often bytes came
         self._lingering = 0  # cancelled, and nothing has come since they were asked
         self._silence: Ping | None = None  # sent to learn whether anything will
@@ -268,15 +268,16 @@ class H2Protocol:
 
     @property
     def finished(self) -> bool:
-        if self.failure is not None or self._closing:
-            return True
-        return not self.accepting and not self._exchanges
+        if self.accepting:
+            return False
+        return self.failure is not None or self._closing or not self._exchanges
 
     def data_to_send(self) -> bytes:
         while self.abandoned:
             self.reset(self.abandoned.popleft(), None, CANCEL)
         data = self.machine.data_to_send()
-        self._sent_frames.feed(data)
+        if data:
+            self._sent_frames.feed(data)
         return data
 
     def receive_data(self, data: bytes) -> None:
@@ -295,7 +296,11 @@ class H2Protocol:
             self.fail(error)
             return
         for event in events:
-            self._take(event)
+            take = _EVENTS.get(type(event))
+            if take is not None:
+                take(self, event)
+            else:
+                self._take(event)
 
     def receive_eof(self, clean: bool) -> None:
         """Take the end of what arrives; without close_notify it means the same here."""
@@ -308,6 +313,7 @@ class H2Protocol:
         if self.failure is not None:
             return
         self.failure = error
+        self.accepting = False
         for exchange in list(self._exchanges.values()):
             stream = exchange.stream
             if not stream.over:
@@ -317,16 +323,6 @@ class H2Protocol:
         self.touched.add(EVERYONE)
 
     # What connections ask.
-
-    @property
-    def accepting(self) -> bool:
-        return (
-            self.failure is None
-            and self._goaway is None
-            and not self._closing
-            and not self._retired
-            and self.next_stream_id <= self._highest_stream_id
-        )
 
     @property
     def open_streams(self) -> int:
@@ -341,8 +337,8 @@ class H2Protocol:
     def free_places(self) -> int:
         if not self.accepting:
             return 0
-        taken = self.open_streams + self._lingering
-        return max(0, self.max_concurrent_streams - taken)
+        taken = len(self._exchanges) - self._pushes + self._lingering
+        return max(0, self._max_streams - taken)
 
     def may_open(self, request: Request) -> bool:
         if request.protocol is not None and not self.settings_received:
@@ -372,7 +368,7 @@ class H2Protocol:
                     f"the request's headers have {size} bytes; the server takes {limit}"
                 )
         stream = Stream(self.next_stream_id, request.method, sent=end_stream)
-        self.next_stream_id += 2
+        self.skip_to(self.next_stream_id + 2)
         self.opened += 1
         try:
             self.machine.send_headers(stream.stream_id, fields, end_stream=end_stream)
@@ -513,16 +509,20 @@ class H2Protocol:
             self.ping()
 
     def retire(self) -> None:
-        self._retired = True
+        self.accepting = False
         self.touched.add(EVERYONE)
 
     def skip_to(self, stream_id: int) -> None:
         # Ids of clients are odd (RFC 9113 section 5.1.1).
-        self.next_stream_id = max(self.next_stream_id, stream_id | 1)
+        if stream_id > self.next_stream_id:
+            self.next_stream_id = stream_id | 1
+            if self.next_stream_id > self._highest_stream_id:
+                self.accepting = False
 
     def close(self, code: int = NO_ERROR) -> None:
         if self.failure is None and not self._closing:
             self._closing = True
+            self.accepting = False
             self.machine.close_connection(code)
 
     # What the server said.
@@ -736,6 +736,7 @@ class H2Protocol:
                 event.last_stream_id or 0, self._goaway.last_stream_id or 0
             )
         self._goaway = event
+        self.accepting = False
         last = event.last_stream_id or 0
         reason = _terminated(event)
         for stream_id, exchange in list(self._exchanges.items()):
@@ -843,8 +844,10 @@ class H2Protocol:
         if self._exchanges.pop(stream.stream_id, None) and stream.stream_id % 2 == 0:
             self._pushes -= 1
         self._blocked.discard(stream)
-        self._end_turn(stream)
-        self.touched |= {stream, HEADS}
+        if self._turns:
+            self._end_turn(stream)
+        self.touched.add(stream)
+        self.touched.add(HEADS)
         if self.queue:
             self.touched.add(self.queue[0])
 
