@@ -28,7 +28,7 @@ leaves something is the culprit looked for.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
 from .exceptions import LocalProtocolError
@@ -291,10 +291,10 @@ def response_head_fault(fields: Fields) -> str | None:
     if not _STATUS.fullmatch(status) or status == b"101":
         return f"the status {_show(status)} is not one of HTTP/2"
     fault = _section_fault(fields, 1)
-    if fault is None:
-        lengths = [value for name, value in fields if name == b"content-length"]
-        if lengths:
-            return _length_fault(lengths)
+    if fault is None and b"content-length" in dict(fields):
+        return _length_fault(
+            [value for name, value in fields if name == b"content-length"]
+        )
     return fault
 
 
@@ -326,7 +326,7 @@ def trailer_fault(fields: Fields) -> str | None:
     return _section_fault(fields, 0)
 
 
-def strip_values(fields: Fields) -> Fields:
+def strip_values(fields: Sequence[tuple[bytes, bytes]]) -> Fields:
     """Return the fields with the blanks around their values removed.
 
     RFC 9113 section 8.2.1 calls such a field malformed; servers send them, and curl
@@ -340,10 +340,8 @@ def content_length(fields: Fields) -> int | None:
 
     :param fields: of a response in which :func:`response_head_fault` found none.
     """
-    for name, value in fields:
-        if name == b"content-length":
-            return int(value)
-    return None
+    length = dict(fields).get(b"content-length")
+    return None if length is None else int(length)
 
 
 def drop_forbidden_trailers(fields: Fields) -> Fields:
@@ -387,8 +385,9 @@ def _show(text: bytes) -> str:
 
 def _section_fault(fields: Fields, start: int) -> str | None:
     """Say what is wrong with the fields from ``start`` on, or None."""
-    names = [field[0] for field in fields[start:]]
-    values = [field[1] for field in fields[start:]]
+    if len(fields) == start:
+        return None
+    names, values = zip(*fields[start:], strict=True)
     # LF separates: it may be in neither, so there have to be just as many as gaps.
     gaps = b"\n" * (len(names) - 1)
     joined = b"\n".join(values)

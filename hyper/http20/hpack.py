@@ -438,9 +438,10 @@ class Decoder:
         starts: list[int] = []
         size, begin = 0, self._end
         uses_table = False
+        strings, length = self._strings, len(data)
         try:
             at = first = self._read_updates(data)
-            while at < len(data):
+            while at < length:
                 octet = data[at]
                 at += 1
                 mask, kind = _FORMS[octet >> 4]
@@ -464,7 +465,16 @@ class Decoder:
                         name = entry[0]
                     else:
                         name, at = self._read_string(data, at)
-                    value, at = self._read_string(data, at)
+                    # Most values are short: a call for each would cost more than it.
+                    start = at + 1
+                    end = start + (data[at] & 0x7F)
+                    if end - start < 0x7F and end <= length:
+                        value = data[start:end]
+                        if data[at] > 0x7F:
+                            value = strings.get(value) or self._decoded(value)
+                        at = end
+                    else:
+                        value, at = self._read_string(data, at)
                     entry_size = _ENTRY_OVERHEAD + len(name) + len(value)
                     size += entry_size
                     field = tuple.__new__(kind, (name, value))
@@ -532,12 +542,14 @@ class Decoder:
             raise HPACKDecodingError("a header block that is cut short")
         if octet < 0x80:
             return text, end
-        plain = self._strings.get(text)
-        if plain is None:
-            plain = _plain(text)
-            if length <= LARGEST_STRING_KEPT:
-                _keep(self._strings, text, plain, STRINGS_KEPT)
-        return plain, end
+        return self._strings.get(text) or self._decoded(text), end
+
+    def _decoded(self, code: bytes) -> bytes:
+        """Return the text of Huffman code, and keep it if it may be kept."""
+        plain = _plain(code)
+        if len(code) <= LARGEST_STRING_KEPT:
+            _keep(self._strings, code, plain, STRINGS_KEPT)
+        return plain
 
     def _table_changed(self) -> None:
         if self._bound:

@@ -27,7 +27,7 @@ from __future__ import annotations
 
 import struct
 from base64 import urlsafe_b64encode
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from enum import IntEnum
 from typing import cast
 
@@ -108,6 +108,8 @@ _END_HEADERS, _PADDED, _HAS_PRIORITY = 0x04, 0x08, 0x20
 _HEAD = struct.Struct(">LBL")
 _HEAD_SIZE = 9
 _LONG = struct.Struct(">L")
+#: What a request for a tunnel has in its header section (section 8.5).
+_CONNECT = (b":method", b"CONNECT")
 #: Types that count against the budget always; the others say when they do.
 _COSTLY = [
     kind not in (_DATA, _HEADERS, _RST_STREAM, _CONTINUATION) for kind in range(256)
@@ -168,9 +170,8 @@ class StreamRecord:
     """What the machine knows of a stream that is not closed."""
 
     __slots__ = (
-        "authority",
-        "connect",
         "credit",
+        "request",
         "responded",
         "state",
         "stream_id",
@@ -178,7 +179,14 @@ class StreamRecord:
         "window",
     )
 
-    def __init__(self, stream_id: int, state: State, window: int, credit: int) -> None:
+    def __init__(
+        self,
+        stream_id: int,
+        state: State,
+        window: int,
+        credit: int,
+        request: Sequence[tuple[bytes, bytes]],
+    ) -> None:
         self.stream_id = stream_id
         self.state = state
         #: What we may send; below 0 when the peer's settings have shrunk it.
@@ -186,9 +194,11 @@ class StreamRecord:
         self.credit = Credit(credit)
         #: Whether the final response's head has come.
         self.responded = False
-        #: Whether the request is a CONNECT, and whether the server has agreed.
-        self.connect = self.tunnel = False
-        self.authority: bytes | None = None
+        #: Whether the request is a CONNECT, and the server has agreed.
+        self.tunnel = False
+        #: The header section of the request, which the meaning of later frames
+        #: depends on.
+        self.request = request
 
 
 class _Block:
@@ -273,7 +283,7 @@ class ClientMachine:
         Returns the value of its field HTTP2-Settings (RFC 7540 section 3.2.1).
         """
         self.initiate_connection()
-        self._open_request(1).state = _HALF_CLOSED_LOCAL
+        self._open_request(1, ()).state = _HALF_CLOSED_LOCAL
         return urlsafe_b64encode(settings_body(self.local_settings))
 
     def get_next_available_stream_id(self) -> int:
@@ -294,8 +304,7 @@ class ClientMachine:
         if stream is None:
             if self.open_outbound_streams >= self._most_streams:
                 raise TooManyStreamsError(f"there are {self._most_streams} streams")
-            stream = self._open_request(stream_id)
-            _note_request(stream, headers)
+            stream = self._open_request(stream_id, headers)
         elif not end_stream:
             raise ProtocolError("trailers that do not end the stream")
         else:
@@ -669,7 +678,8 @@ class ClientMachine:
             )
             return
         stream.responded = True
-        stream.tunnel = stream.connect and fields[0][1].startswith(b"2")
+        if _CONNECT in stream.request:
+            stream.tunnel = fields[0][1].startswith(b"2")
         event = ResponseReceived(stream_id=stream_id, headers=[*fields])
         self._events.append(event)
         if end_stream:
@@ -820,8 +830,7 @@ class ClientMachine:
             # It was under way when we reset its stream.
             self._send(_RST_STREAM, 0, promised, _LONG.pack(ErrorCodes.REFUSED_STREAM))
             return
-        pushed = self._new_stream(promised, _RESERVED)
-        _note_request(pushed, fields)
+        self._new_stream(promised, _RESERVED, fields)
         event = PushedStreamReceived()
         event.parent_stream_id = stream_id
         event.pushed_stream_id = promised
@@ -888,7 +897,7 @@ class ClientMachine:
             stream = self.streams.get(stream_id)
             if origin or stream is None or stream.responded:
                 return
-            origin = stream.authority
+            origin = dict(stream.request).get(b":authority")
         if origin:
             event = AlternativeServiceAvailable()
             event.origin = origin
@@ -922,7 +931,9 @@ class ClientMachine:
 
     # Streams.
 
-    def _open_request(self, stream_id: int) -> StreamRecord:
+    def _open_request(
+        self, stream_id: int, request: Sequence[tuple[bytes, bytes]]
+    ) -> StreamRecord:
         highest = self.highest_outbound_stream_id
         if stream_id <= highest:
             raise StreamIDTooLowError(stream_id, highest)
@@ -930,10 +941,14 @@ class ClientMachine:
             raise ProtocolError(f"a request cannot have the stream {stream_id}")
         self.highest_outbound_stream_id = stream_id
         self.open_outbound_streams += 1
-        return self._new_stream(stream_id, _OPEN)
+        return self._new_stream(stream_id, _OPEN, request)
 
-    def _new_stream(self, stream_id: int, state: State) -> StreamRecord:
-        stream = StreamRecord(stream_id, state, self._first_window, self._first_credit)
+    def _new_stream(
+        self, stream_id: int, state: State, request: Sequence[tuple[bytes, bytes]]
+    ) -> StreamRecord:
+        stream = StreamRecord(
+            stream_id, state, self._first_window, self._first_credit, request
+        )
         self.streams[stream_id] = stream
         return stream
 
@@ -1070,17 +1085,6 @@ _LAST = _table(
     *((kind, ClientMachine._refuse_at_end) for kind, _ in _KNOWN),
     *_ALWAYS,
 )
-
-
-def _note_request(stream: StreamRecord, fields: Iterable[tuple[bytes, bytes]]) -> None:
-    """Note what the meaning of later frames depends on."""
-    for name, value in fields:
-        if name == b":method":
-            stream.connect = value == b"CONNECT"
-        elif name == b":authority":
-            stream.authority = value
-        elif not name.startswith(b":"):
-            return
 
 
 def _without_padding(body: bytes, least: int) -> bytes:

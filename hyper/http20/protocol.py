@@ -923,11 +923,10 @@ def _plain(headers: object) -> Fields:
     return [(bytes(name), bytes(value)) for name, value in headers]  # type: ignore[attr-defined]
 
 
-def _read_head(headers: object) -> _Head:
+def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
     """Return what a header section says that was found in order."""
-    (_, status), *fields = _plain(headers)
-    fields = strip_values(fields)
-    return int(status), fields, content_length(fields)
+    fields = strip_values(headers[1:])
+    return int(headers[0][1]), fields, content_length(fields)
 
 
 def _keep(kept: dict[K, V], key: K, value: V) -> None:
