@@ -61,9 +61,11 @@ class Verdict(Reading):
     ended: bool = False
 
 
-def read(shape: Shape, pieces: Iterable[bytes]) -> Verdict:
+def read(
+    shape: Shape, pieces: Iterable[bytes], protocol: H11Protocol | None = None
+) -> Verdict:
     """Give the pieces to hyper; see that it does not contradict itself."""
-    protocol = H11Protocol()
+    protocol = protocol or H11Protocol()
     request = Request(
         shape.method, b"http", b"example.com", b"/", shape.asking, shape.upload
     )
@@ -133,6 +135,13 @@ def marked(shapes: Iterable[Shape]) -> list[object]:
         pytest.param(shape, id=shape.name, marks=[pytest.mark.scenario(*shape.rows)])
         for shape in shapes
     ]
+
+
+@pytest.mark.parametrize("shape", marked(one for one in SHAPES if one.again))
+def test_a_response_is_the_same_when_it_comes_again(shape: Shape) -> None:
+    protocol = H11Protocol()
+    for _ in range(3):
+        check(shape, read(shape, [shape.data], protocol))
 
 
 @pytest.mark.parametrize("shape", marked(SHAPES))

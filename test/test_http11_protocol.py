@@ -902,6 +902,15 @@ def test_every_change_of_a_stream_touches_it() -> None:
     assert touches(b"\r\n")
 
 
+def test_the_same_head_means_what_the_method_says_each_time() -> None:
+    protocol = H11Protocol()
+    for method, body in ((b"GET", b"ab"), (b"HEAD", b""), (b"GET", b"cd")):
+        stream = start(protocol, method)
+        protocol.receive_data(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n" + body)
+        assert (body_of(stream), stream.ended) == (body, True)
+        assert protocol.free_places == 1
+
+
 def test_a_place_that_comes_free_touches_the_first_of_the_queue() -> None:
     protocol = H11Protocol()
     stream = start(protocol)

@@ -36,10 +36,14 @@ from .stream import Fields
 _STATUS_LINE = re.compile(rb"HTTP/1\.([0-9]) ([1-9][0-9][0-9])(?: ([^\r\n\0]*))?\r?\n")
 
 #: Section 5. A lone LF ends a line as well (2.2). Control characters other than CR, LF
-#: and NUL are kept in values: RFC 9110 5.5 lets us, and they divide nothing.
+#: and NUL are kept in values: RFC 9110 5.5 lets us, and they divide nothing. The one
+#: space that nearly every value begins with is no part of it.
 _FIELD_LINE = re.compile(
-    rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+):([^\r\n\0]*)\r?\n", re.MULTILINE
+    rb"^([!#$%&'*+\-.^_`|~0-9A-Za-z]+): ?([^\r\n\0]*)\r?\n", re.MULTILINE
 )
+
+#: What is in a section if a value has further blanks around it.
+_BLANKS = (b":  ", b" \r", b" \n", b"\t")
 
 #: Section 5.2.
 _FOLD = re.compile(rb"\r?\n(?=[ \t])")
@@ -56,6 +60,24 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,16})[ \t]*(?:;[^\r\n\0]*)?\r\n")
 _STEERING = frozenset(
     (b"content-length", b"transfer-encoding", b"connection", b"upgrade")
 )
+
+
+class _Roles(dict[bytes, bytes]):
+    """By a field's name, as it is spelt: what it steers, in lower case, or nothing.
+
+    A memo, since few names are ever seen. Shared by all threads, of which two may at
+    the worst find the same out.
+    """
+
+    def __missing__(self, name: bytes) -> bytes:
+        folded = name.lower()
+        role = folded if folded in _STEERING else b""
+        if len(self) < 1000 and len(name) < 100:
+            self[name] = role
+        return role
+
+
+_ROLES = _Roles()
 
 #: The values of those fields that steer a connection and are there, by lower-case name.
 Control = Mapping[bytes, Sequence[bytes]]
@@ -89,7 +111,10 @@ def parse_fields(block: bytes, max_fields: int, start: int = 0) -> Fields:
         fields = _parse_folded(block[start:])
     if len(fields) > max_fields:
         raise LineTooLongError(f"server sent more than {max_fields} fields")
-    return [(name, value.strip(b" \t")) for name, value in fields]
+    for blanks in _BLANKS:
+        if blanks in block:
+            return [(name, value.strip(b" \t")) for name, value in fields]
+    return fields
 
 
 def _parse_folded(block: bytes) -> Fields:
@@ -167,9 +192,9 @@ def control_fields(fields: Fields) -> Control:
     """Pick the values of the fields that steer the connection, in one pass."""
     control: dict[bytes, list[bytes]] = {}
     for name, value in fields:
-        name = name.lower()
-        if name in _STEERING:
-            control.setdefault(name, []).append(value)
+        role = _ROLES[name]
+        if role:
+            control.setdefault(role, []).append(value)
     return control
 
 
@@ -187,39 +212,45 @@ class Buffer:
     comes byte by byte costs no more than one that comes whole.
     """
 
-    __slots__ = ("_at", "_data", "_searched")
+    __slots__ = ("_at", "_searched", "data")
 
     def __init__(self) -> None:
         self.clear()
 
     def __len__(self) -> int:
-        return len(self._data) - self._at
+        return len(self.data) - self._at
 
     def clear(self) -> None:
-        self._data: bytes | bytearray = b""
+        #: Empty if there is no rest; else what was fed, with some that may be taken.
+        self.data: bytes | bytearray = b""
         self._at = 0  # where the rest begins
         self._searched = 0  # what was looked for is not before this
 
     def feed(self, data: bytes) -> None:
-        if not self._data:
-            self._data = data
+        if not self.data:
+            self.data = data
             return
-        if self._at or isinstance(self._data, bytes):
-            self._data = bytearray(memoryview(self._data)[self._at :])
+        if self._at or isinstance(self.data, bytes):
+            self.data = bytearray(memoryview(self.data)[self._at :])
             self._searched = max(0, self._searched - self._at)
             self._at = 0
-        self._data += data
+        self.data += data
 
     def peek(self, amount: int) -> bytes:
-        return bytes(self._data[self._at : self._at + amount])
+        return bytes(self.data[self._at : self._at + amount])
+
+    def begins_with(self, prefix: bytes) -> bool:
+        return self.data.startswith(prefix, self._at)
 
     def take(self, amount: int) -> bytes:
         """Take ``amount`` bytes, or all if there are fewer."""
-        piece = self.peek(amount)
-        self._at += len(piece)
-        if self._at == len(self._data):
-            self.clear()
-        return piece
+        data, at = self.data, self._at
+        end = at + amount
+        if end < len(data):
+            self._at = end
+            return bytes(data[at:end])
+        self.data, self._at, self._searched = b"", 0, 0
+        return bytes(data[at:])
 
     def agrees_with(self, prefix: bytes) -> bool:
         """True if the rest begins with ``prefix``, or may yet."""
@@ -240,25 +271,26 @@ class Buffer:
 
     def take_line(self) -> bytes | None:
         """Take what ends with the next LF; None if there is none."""
-        end = self._data.find(b"\n", max(self._at, self._searched))
+        end = self.data.find(b"\n", max(self._at, self._searched))
         if end < 0:
-            self._searched = len(self._data)
+            self._searched = len(self.data)
             return None
         return self.take(end + 1 - self._at)
 
     def take_block(self) -> bytes | None:
         """Take the lines before the next empty one, and drop that one; None: none."""
-        data, start = self._data, max(self._at, self._searched)
+        data, at = self.data, self._at
+        start = max(at, self._searched)
         end, length = data.find(b"\n\r\n", start), 2
         # The same for bare LF, which counts if it comes first.
         bare = data.find(b"\n\n", start, len(data) if end < 0 else end + 1)
         if bare >= 0:
             end, length = bare, 1
         if end < 0:
-            self._searched = max(self._at, len(data) - 2)
+            self._searched = max(at, len(data) - 2)
             return None
-        block = self.take(end + 1 - self._at)
-        self.take(length)
+        block = bytes(data[at : end + 1])
+        self.take(end + 1 + length - at)
         return block
 
 

@@ -72,9 +72,9 @@ from ..common.protocol import (
     HEADS,
     NO_ERROR,
     HTTPVersion,
-    WireProtocol,
 )
 from ..common.request import Request
+from ..common.stats import FrameCounter
 from ..common.stream import Fields, Interim, Stream
 from ..common.validation import drop_forbidden_trailers
 
@@ -122,10 +122,10 @@ class State(IntEnum):
     CLOSED = 10  # nothing, ever again
 
 
-class H11Protocol(WireProtocol):
+class H11Protocol:
     """The client side of one HTTP/1.1 connection.
 
-    Beyond :class:`~hyper.common.protocol.WireProtocol` it has :attr:`switched` and
+    Beyond a :class:`~hyper.common.protocol.WireProtocol` it has :attr:`switched` and
     :meth:`take_leftover`, for connections that become something else.
 
     Not thread-safe: its owner calls it under one lock.
@@ -156,14 +156,18 @@ class H11Protocol(WireProtocol):
         self.abandoned: deque[Stream] = deque()
         self.next_stream_id = next_stream_id
         self.opened = 0
-        self.frames = None
+        self.frames: tuple[FrameCounter, FrameCounter] | None = None
         self._limits = limits or Limits()
         self._state = State.IDLE
-        self._last = False  # no further request: see `accepting`
+        #: False once no further request may ever be opened on this connection.
+        self.accepting = True
+        #: True once the connection is good for nothing more and has to be closed.
+        self.finished = False
         self._stream = _NOBODY  # the exchange under way
         # Receiving.
         self._buffer = Buffer()
         self._remaining = 0  # see State
+        self._known = _UNKNOWN
         self._may_skip_line = True  # an empty line may precede the status line
         self._interim_bytes = 0
         self._unread = 0  # bytes of the exchange's body that the user has not taken
@@ -176,11 +180,6 @@ class H11Protocol(WireProtocol):
     # What the owner may ask
 
     @property
-    def accepting(self) -> bool:
-        """False once no further request may ever be opened on this connection."""
-        return not self._last
-
-    @property
     def open_streams(self) -> int:
         """1 from the opening of an exchange until both its sides are done, else 0."""
         return int(self._stream is not _NOBODY)
@@ -188,29 +187,25 @@ class H11Protocol(WireProtocol):
     @property
     def free_places(self) -> int:
         """1 if a request may be opened now, else 0."""
-        return int(not self._last and self._stream is _NOBODY)
+        return int(self.accepting and self._stream is _NOBODY)
 
     def may_open(self, request: Request) -> bool:
         """Return False while this request has to wait for the one before it."""
-        return self.free_places > 0
+        return self.accepting and self._stream is _NOBODY
 
     @property
     def paused(self) -> bool:
         """True while enough unread body is held that the peer should wait."""
         limits = self._limits
-        if self._state is State.SWITCHED:
-            return len(self._buffer) >= limits.high_water
+        if not self._unread:
+            switched = self._state is State.SWITCHED
+            return switched and len(self._buffer) >= limits.high_water
         # An entry costs its object as well as its bytes: without counting them, chunks
         # of two bytes would take twenty times the memory that the limit promises.
         held = self._unread + 64 * len(self._stream.chunks)
         if self._stream.sending:
             return held >= limits.sending_high_water
         return held >= (limits.queued_high_water if self.queue else limits.high_water)
-
-    @property
-    def finished(self) -> bool:
-        """True once the connection is good for nothing more and has to be closed."""
-        return self._state is State.CLOSED
 
     @property
     def switched(self) -> bool:
@@ -232,7 +227,7 @@ class H11Protocol(WireProtocol):
         """
         if request.protocol is not None:
             raise LocalProtocolError("HTTP/1.1 has no CONNECT with a protocol")
-        if not self.free_places:
+        if not self.may_open(request):
             raise LocalProtocolError("this connection takes no further request now")
         if end_stream and request.body_length:
             raise LocalProtocolError(_wrong_length(request.body_length))
@@ -256,8 +251,10 @@ class H11Protocol(WireProtocol):
         self._asked_to_upgrade = b"upgrade" in control
         if b"connection" in control and b"close" in tokens(control[b"connection"]):
             self.retire()
-        if end_stream:
+        if self._body_left is None and end_stream:
             self.send_data(stream, b"", True)
+        else:
+            stream.sent = end_stream
         return stream
 
     def sendable(self, stream: Stream) -> int:
@@ -367,13 +364,14 @@ class H11Protocol(WireProtocol):
 
     def retire(self) -> None:
         """Take no further request, and end with the one that is under way."""
-        if not self._last:
-            self._last = True
+        if self.accepting:
+            self.accepting = False
             self.touched.add(EVERYONE)
             if self._stream is _NOBODY:
                 self._finish()
 
     def skip_to(self, stream_id: int) -> None:
+        """Let the next request have this id, or one above it."""
         self.next_stream_id = max(self.next_stream_id, stream_id)
 
     def close(self, code: int = NO_ERROR) -> None:
@@ -401,9 +399,10 @@ class H11Protocol(WireProtocol):
         """Take bytes that arrived. Never raises: a peer's fault fails the Protocol."""
         if self._state is State.CLOSED:
             return
-        self._buffer.feed(data)
+        buffer = self._buffer
+        buffer.feed(data)
         try:
-            while self._buffer and READERS[self._state](self):
+            while buffer.data and READERS[self._state](self):
                 pass
         except RemoteProtocolError as error:
             # The traceback holds this frame, which holds the stream: a cycle.
@@ -432,7 +431,7 @@ class H11Protocol(WireProtocol):
         if not self._exposed:
             start = shown(self._buffer.peek(61))
             raise RemoteProtocolError(f"server answered before it was asked: {start}")
-        if self._buffer.peek(5) != b"HTTP/":
+        if not self._buffer.begins_with(b"HTTP/"):
             if self._may_skip_line:
                 skipped = self._buffer.take_empty_line()
                 if skipped is None:
@@ -449,7 +448,11 @@ class H11Protocol(WireProtocol):
         block = self._take_block(self._limits.max_header_bytes, "a header section")
         if block is None:
             return False
-        self._receive_head(parse_head(block, self._limits.max_fields), len(block))
+        if block == self._known.block and self._stream.method == self._known.method:
+            self._begin_response(self._known)
+        else:
+            head = parse_head(block, self._limits.max_fields)
+            self._receive_head(head, block)
         return True
 
     def _read_until_length(self) -> bool:
@@ -524,18 +527,21 @@ class H11Protocol(WireProtocol):
             raise LineTooLongError(f"server sent a line of more than {limit} bytes")
         return block
 
-    def _receive_head(self, head: Head, size: int) -> None:
-        self.touched.add(self._stream)
-        if head.status >= 200:
-            self._begin_response(head)
-        elif head.status != 101:
-            self._add_interim(head, size)
-        elif self._asked_to_upgrade:
-            self._begin_response(head)
-        else:
+    def _receive_head(self, head: Head, block: bytes) -> None:
+        if head.status < 200 and head.status != 101:
+            self._add_interim(head, len(block))
+            return
+        if head.status == 101 and not self._asked_to_upgrade:
             raise InvalidResponseError(
                 "server switched protocols (101) without having been asked"
             )
+        method, control = self._stream.method, control_fields(head.fields)
+        framing = body_framing(method, head.status, head.minor, control)
+        closes = framing.closes or not persists(head.minor, control)
+        known = KnownHead(block, method, head, framing, closes)
+        if len(block) <= MAX_KNOWN and not closes:
+            self._known = known
+        self._begin_response(known)
 
     def _add_interim(self, head: Head, size: int) -> None:
         """Record a 1xx, which has no body whatever its fields say (6.3 step 1)."""
@@ -547,17 +553,17 @@ class H11Protocol(WireProtocol):
                 "server sent too much before its response: "
                 f"{number} interim responses of {size} bytes"
             )
+        self.touched.add(self._stream)
         interim.append(Interim(head.status, head.fields))
         self._may_skip_line = True
 
-    def _begin_response(self, head: Head) -> None:
-        self.touched.add(HEADS)
-        stream, control = self._stream, control_fields(head.fields)
-        framing = body_framing(stream.method, head.status, head.minor, control)
+    def _begin_response(self, known: KnownHead) -> None:
+        stream, head, framing = self._stream, known.head, known.framing
+        self.touched |= {stream, HEADS}
         stream.reason, stream.headers = head.reason, head.fields
         stream.http10 = head.minor == 0
         stream.status = head.status
-        if framing.closes or not persists(head.minor, control):
+        if known.closes:
             self.retire()
         self._state, self._remaining = framing.state, framing.length
         if framing.state in (State.DONE, State.SWITCHED):
@@ -589,7 +595,7 @@ class H11Protocol(WireProtocol):
         the rest (9.6).
         """
         stream = self._stream
-        if self._state is State.DONE and (self._last or stream.stopped):
+        if self._state is State.DONE and (not self.accepting or stream.stopped):
             self._finish()
         elif stream.ended and stream.sent:
             self._forget_exchange()
@@ -619,7 +625,8 @@ class H11Protocol(WireProtocol):
         """Become CLOSED. Whatever was to be sent is of no use to anybody."""
         if self._state is not State.SWITCHED:
             self._buffer.clear()
-        self._last = True
+        self.accepting = False
+        self.finished = True
         self._state = State.CLOSED
         self._outgoing.clear()
         self._forget_exchange()
@@ -740,6 +747,26 @@ class Framing(NamedTuple):
     closes: bool = False
 
 
+class KnownHead(NamedTuple):
+    """The head of a final response, and all that follows from it.
+
+    Whoever asks a server for the same again and again gets the same bytes, for as long
+    as a second lasts, if not longer: they are read once.
+    """
+
+    block: bytes
+    #: The request's.
+    method: bytes
+    head: Head
+    framing: Framing
+    #: The connection must not carry another exchange.
+    closes: bool
+
+
+#: How large a head may be, in bytes, to be kept while a connection has nothing to do.
+MAX_KNOWN = 2048
+
+
 def body_framing(method: bytes, status: int, minor: int, control: Control) -> Framing:
     """Choose where a response's body ends, in the order of section 6.3.
 
@@ -785,3 +812,6 @@ def _wrong_length(left: int) -> str:
 #: The exchange of a connection that has none. Both its sides are done, so that nothing
 #: is ever written to it.
 _NOBODY = Stream(0, b"", ended=True, sent=True)
+
+#: The head that no response has.
+_UNKNOWN = KnownHead(b"", b"", Head(1, 0, b"", []), Framing(State.DONE), False)
