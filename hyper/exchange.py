@@ -21,6 +21,7 @@ import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from types import TracebackType
 from typing import Generic, TypeVar
 
@@ -714,12 +715,15 @@ class Exchanger(Generic[R]):
         if stream.status is not None:
             return None
         line = exchange.line
+        deadline = exchange.deadlines.read()
+        if line.socket.sleep_until(partial(has_head, exchange), stream, deadline):
+            return None if stream.status is not None else stream.error
         with line.socket as wire:
             try:
                 wire.wait_until(
                     lambda: stream.status is not None or stream.over,
                     stream,
-                    exchange.deadlines.read(),
+                    deadline,
                     f"waiting for the response on stream {stream.stream_id}",
                 )
             except Timeout as error:

@@ -477,7 +477,7 @@ def test_each_thread_gets_its_own_response_whoever_reads_it(peer):
     peer.greet()
     tasks = [background(conn.get_response, stream_id) for stream_id in ids]
     for task in tasks:
-        wait_for(lambda task=task: task.waits_in("wait_until"))
+        wait_for(lambda task=task: task.waits_in("wait_until", "sleep_until"))
     for stream_id, task in reversed(list(zip(ids, tasks, strict=True))):
         peer.respond(stream_id, b"%d" % stream_id)
         response = task.result()

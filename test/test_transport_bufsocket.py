@@ -179,6 +179,13 @@ class Line:
             deadline = Timeout(write=3 * PATIENCE).start().write()
             self.wire.send_soon(deadline, "sending", at_most)
 
+    def hold(self, data, at_most=MUCH):
+        """Queue bytes, to be sent by whoever comes next."""
+        with self.wire.unlooked() as wire:
+            self.protocol.to_send += data
+            deadline = Timeout(write=3 * PATIENCE).start().write()
+            wire.send_soon(deadline, "sending", at_most, hold=True)
+
     @property
     def blocked(self):
         return self.wire.polling + self.wire.waiting
@@ -517,6 +524,160 @@ class TestEntering:
         with line.wire:
             assert line.wire.closed
             assert str(line.wire.failure) == "done"
+
+
+class TestSleepingWithoutTheLock:
+    def sleep(self, line, key, seconds=3 * PATIENCE):
+        """Wait for a word without taking it."""
+        words = line.protocol.words[key]
+        return line.wire.sleep_until(lambda: bool(words), key, within(seconds))
+
+    def test_nobody_sleeps_while_nobody_reads(self, line):
+        assert not self.sleep(line, "a")
+        assert line.wire.waiting == 0
+
+    def test_what_is_there_already_is_not_waited_for(self, line):
+        leader = line.start(line.receive, "a")
+        line.peer.sendall(b"b:1\n")
+        wait_for(lambda: line.protocol.words["b"])
+        assert self.sleep(line, "b")
+        assert line.wire.waiting == 0
+        line.peer.sendall(b"a:2\n")
+        assert leader.result() == "2"
+
+    def test_who_sleeps_is_woken_by_the_leader(self, line):
+        leader = line.start(line.receive, "a")
+        asleep = line.start(self.sleep, line, "b")
+        assert (line.wire.polling, line.wire.waiting) == (1, 1)
+        line.peer.sendall(b"b:1\n")
+        assert asleep.result()
+        assert leader.running
+        line.peer.sendall(b"a:2\n")
+        assert leader.result() == "2"
+
+    def test_who_sleeps_too_long_comes_back_empty_handed(self, line):
+        leader = line.start(line.receive, "a")
+        assert not self.sleep(line, "b", 0.01)
+        assert line.wire.waiting == 0
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+
+    def test_only_one_sleeps_for_a_key(self, line):
+        leader = line.start(line.receive, "a")
+        asleep = line.start(self.sleep, line, "b")
+        assert not self.sleep(line, "b")
+        line.peer.sendall(b"b:1\n")
+        assert asleep.result()
+        line.peer.sendall(b"a:2\n")
+        assert leader.result() == "2"
+
+    def test_nobody_sleeps_while_bytes_have_to_be_sent(self, connect):
+        line = connect()
+        leader = line.start(line.receive, "a")
+        line.send(bytes(MUCH))
+        assert line.wire.unsent
+        assert not self.sleep(line, "b")
+        assert len(line.peer_takes(line.wire.queued_bytes - line.wire.unsent))
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+
+    def test_a_leader_that_leaves_wakes_one_that_sleeps(self, line):
+        leader = line.start(line.receive, "a")
+        asleep = line.start(self.sleep, line, "b")
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+        assert not asleep.result(), "it has to lead"
+        assert line.wire.waiting == 0
+
+    def test_who_is_woken_to_lead_and_need_not_wait_leaves_it_to_another(self, line):
+        done = []
+        leader = line.start(line.receive, "a")
+        asleep = line.start(
+            line.wire.sleep_until, lambda: bool(done), "unheard of", within()
+        )
+        follower = line.start(line.receive, "b")
+        done.append(True)  # which nobody is told
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+        assert asleep.result()
+        wait_for(lambda: line.wire.polling == 1)
+        line.peer.sendall(b"b:2\n")
+        assert follower.result() == "2"
+
+    def test_the_end_of_the_connection_wakes_who_sleeps(self, line):
+        leader = line.start(line.receive, "a")
+        asleep = line.start(self.sleep, line, "b")
+        with line.wire:
+            line.wire.close(ConnectionLost("we closed it"))
+        assert not asleep.result()
+        assert "we closed it" in str(leader.error())
+
+    def test_what_is_held_back_is_sent_first(self, line):
+        leader = line.start(line.receive, "a")
+        line.hold(b"word")
+        assert not self.sleep(line, "b")
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+        assert line.peer_takes(4) == b"word"
+
+    def test_one_that_a_signal_interrupts_is_forgotten(self, line):
+        leader = line.start(line.receive, "a")
+
+        def interrupt():
+            wait_for(lambda: line.wire.waiting == 1)
+            interrupt_main_thread(seen)
+
+        with interruptions() as seen:
+            interrupting = background(interrupt)
+            with pytest.raises(Interrupted):
+                self.sleep(line, "b")
+            interrupting.result()
+        assert line.wire.waiting == 0
+        line.peer.sendall(b"a:1\n")
+        assert leader.result() == "1"
+
+
+class TestHoldingBack:
+    def test_what_is_held_back_is_sent_by_the_next_call(self, connect):
+        line = connect(pair=counting_pair)
+        for word in (b"one", b"two"):
+            line.hold(word)
+        assert line.wire.holds_back
+        assert line.sock.sends == 0
+        with line.wire:
+            pass
+        assert not line.wire.holds_back
+        assert line.sock.sends == 1
+        assert line.peer_takes(6) == b"onetwo"
+
+    def test_too_much_is_not_held_back(self, line):
+        line.hold(b"word", 8)
+        line.hold(b"word", 8)
+        assert line.wire.holds_back
+        line.hold(b"word", 8)
+        assert not line.wire.holds_back
+        assert line.peer_takes(12) == b"word" * 3
+
+    def test_what_another_thread_has_left_is_not_held_back(self, connect):
+        line = connect()
+        with line.wire:
+            holding = background(line.hold, b"held")
+            wait_for(lambda: line.wire.queuing == 1)
+            line.protocol.to_send += b"left,"
+        holding.result()
+        assert not line.wire.holds_back
+        assert line.peer_takes(9) == b"left,held"
+
+    def test_what_is_held_back_when_the_connection_fails_was_never_sent(self, line):
+        line.send(b"sent")
+        queued = line.wire.queued_bytes
+        line.hold(b"held")
+        line.peer.close()
+        with line.wire:
+            pass
+        assert line.wire.closed
+        assert line.wire.has_sent(0)
+        assert not line.wire.has_sent(queued)
 
 
 class TestBackPressure:

@@ -64,11 +64,11 @@ class Background(Generic[_T]):
         """True until the call has returned or raised."""
         return self._thread.is_alive()
 
-    def waits_in(self, function: str) -> bool:
-        """Return True if the thread is inside a function of that name."""
+    def waits_in(self, *functions: str) -> bool:
+        """Return True if the thread is inside a function of one of these names."""
         frame = frames().get(self._thread.ident or 0)
         while frame is not None:
-            if frame.f_code.co_name == function:
+            if frame.f_code.co_name in functions:
                 return True
             frame = frame.f_back
         return False
@@ -111,7 +111,11 @@ class Interrupted(BaseException):
 
 @contextmanager
 def interruptions() -> Iterator[list[int]]:
-    """Let a signal raise in the main thread; yield a list that grows by each."""
+    """Let a signal raise in the main thread; yield a list that grows by each.
+
+    There is no collection meanwhile: one that finds what earlier tests left would run
+    callbacks of the interpreter's, which say so if something is raised in them.
+    """
     seen: list[int] = []
 
     def interrupt(number: int, frame: FrameType | None) -> None:
@@ -119,9 +123,11 @@ def interruptions() -> Iterator[list[int]]:
         raise Interrupted
 
     before = signal.signal(signal.SIGUSR1, interrupt)
+    gc.disable()
     try:
         yield seen
     finally:
+        gc.enable()
         signal.signal(signal.SIGUSR1, before)
 
 

@@ -229,13 +229,16 @@ class BufferedSocket:
         self._writers = 0  # those of them that wait to write
         self._reader: _Post | None = None  # made when first needed, as is:
         self._writer: _Post | None = None
-        # Sleeping followers: each is a lock that is released to wake it.
+        # Sleeping followers: each is a lock that is released to wake it. Entries are
+        # added without _lock too, and are only changed or taken out under it.
         self._waiters: dict[object, list[threading.Lock]] = {}
+        # The one that was woken to lead, until it has taken the lock or another leads.
+        self._heir: threading.Lock | None = None
 
     def __enter__(self) -> BufferedSocket:
         self._take_the_lock()
         try:
-            if not self._readers:
+            if not self._readers and self._heir is None:
                 self._take_in()
         except BaseException:
             self._give_up_the_lock()
@@ -419,6 +422,52 @@ class BufferedSocket:
                 self._lead(key, deadline, reading, writing)
             else:
                 self._follow(key, deadline)
+
+    def sleep_until(
+        self, ready: Callable[[], bool], key: object, deadline: Deadline
+    ) -> bool:
+        """Sleep until ``ready()`` without the lock, if another thread reads meanwhile.
+
+        For callers that need the lock for nothing but to wait: of many threads, each
+        that need not take it on its way to sleep and back is two less that queue.
+
+        :param key: as for :meth:`wait_until`.
+        :returns: whether it is ready. If not, take the lock and wait there: nobody
+            reads, the time is up, or something else is the matter.
+        """
+        if not self._readers or self._held or self._keepalive is not None:
+            return False
+        waiter = threading.Lock()
+        waiter.acquire()
+        mine = [waiter]
+        woken = False
+        try:
+            # First the entry, then the look: who changes what is looked at does so
+            # first, and then looks for entries. If somebody waits for the same, no.
+            if (
+                self._waiters.setdefault(key, mine) is mine
+                and self._readers
+                and not self._unwritten
+                and not ready()
+            ):
+                left = deadline.left()
+                woken = waiter.acquire(timeout=-1 if left is None else left)
+        finally:
+            if not woken or self._heir is waiter:
+                self._withdraw(key, waiter)
+        return ready()
+
+    def _withdraw(self, key: object, waiter: threading.Lock) -> None:
+        """Take back the entry of a thread that slept, or what it was woken to do."""
+        interruption = self._take_back_the_lock()
+        try:
+            self._forget(key, waiter)
+            if self._heir is waiter:
+                self._heir = None
+        finally:
+            self.__exit__(None, None, None)  # makes another thread the leader
+        if interruption is not None:
+            raise interruption
 
     def wait_drained(self, deadline: Deadline, doing: str, at_most: int = 0) -> None:
         """Block until the kernel has taken all but ``at_most`` of the bytes queued now.
@@ -625,6 +674,7 @@ class BufferedSocket:
         milliseconds = None if left is None else math.ceil(left * 1000)
         post = self._take_post(reading, writing)
         post.key = key
+        self._heir = None
         self._pollers += 1
         self._readers += reading
         self._writers += writing
@@ -678,6 +728,8 @@ class BufferedSocket:
         finally:
             interruption = self._take_back_the_lock()
             self._forget(key, waiter)
+            if self._heir is waiter:
+                self._heir = None
         if interruption is not None:
             raise interruption
 
@@ -715,16 +767,18 @@ class BufferedSocket:
 
         A thread that polls already, for something else, comes before a follower.
         """
-        if not self._waiters and not self._pollers:
+        if self._heir is not None or not (self._waiters or self._pollers):
             return
         if not self._unread and not self._unwritten:
             return
         if self._pollers:
             self._ring(lambda key: True)
         else:
-            waiters = next(iter(self._waiters.values()))
-            waiters[0].release()
-            self._forget(next(iter(self._waiters)), waiters[0])
+            entries = list(self._waiters.items())  # in one step: others add to it
+            key, waiters = entries[0]
+            self._heir = waiters[0]
+            self._forget(key, self._heir)
+            self._heir.release()
 
     def _wake(self) -> None:
         """Wake the threads that wait for what was touched."""
