@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import hashlib
 import re
 from collections.abc import Iterable
 from typing import TypeAlias
@@ -55,6 +54,8 @@ def pin_of(certificate: bytes) -> str:
 
     :raises ValueError: if it is not DER, or no X.509 certificate.
     """
+    import hashlib  # Only those who pin need it.
+
     return _written(hashlib.sha256(public_key_info(certificate)).digest())
 
 

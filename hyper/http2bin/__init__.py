@@ -40,6 +40,11 @@ one more lock for its counters and its list of connections; it is never held
 together with a connection's lock.
 """
 
+import logging
+
 from hyper.http2bin.server import Server, serve
 
 __all__ = ["Server", "serve"]
+
+# A library leaves it to the program where its log goes.
+logging.getLogger(__name__).addHandler(logging.NullHandler())

@@ -15,10 +15,8 @@ passes; it ends with the resolver's own.
 from __future__ import annotations
 
 import errno
-import ipaddress
 import math
 import os
-import queue
 import select
 import socket
 import ssl
@@ -471,6 +469,8 @@ def _resolve(origin: Origin, deadline: Deadline, call: Call) -> list[Address]:
     try:
         if deadline.left() is None or _is_address(origin.host):
             return look_up()
+        import queue
+
         answer: queue.SimpleQueue[list[Address] | Exception] = queue.SimpleQueue()
 
         def work() -> None:
@@ -501,8 +501,10 @@ def _resolve(origin: Origin, deadline: Deadline, call: Call) -> list[Address]:
 
 
 def _is_address(host: str) -> bool:
+    from ipaddress import ip_address
+
     try:
-        ipaddress.ip_address(host)
+        ip_address(host)
     except ValueError:
         return False
     return True

@@ -24,12 +24,10 @@ most of the work, to know where it ends, would be here anyway.
 from __future__ import annotations
 
 import base64
-import ipaddress
 import re
 from collections.abc import Generator
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeAlias
-from urllib.parse import unquote_to_bytes
 
 from ..common.exceptions import (
     ConnectionLost,
@@ -57,6 +55,8 @@ from ..common.target import Origin, host_and_port, parse_host
 from ..common.validation import Headers, fields
 
 if TYPE_CHECKING:
+    from ipaddress import IPv4Address, IPv6Address
+
     from .tls import Context
 
 #: The schemes, and the port of each where the URL has none.
@@ -142,6 +142,8 @@ class Proxy:
                 "the proxy's URL is more than user:password@host:port; in a user or "
                 "a password '@', '/', '?', '#' and '\\' have to be percent-encoded"
             )
+        from urllib.parse import unquote_to_bytes  # Only those with a proxy need it.
+
         try:
             origin = parse_host(authority, default_port=default_port)
             pieces = userinfo.partition(":")
@@ -442,7 +444,7 @@ class Socks(Handshake):
             raise LocalProtocolError(f"{proxy.scheme} takes addresses, not names")
         if proxy.scheme.startswith("socks5"):
             self._talk = _socks5(proxy, address or host, origin.port)
-        elif isinstance(address, ipaddress.IPv6Address):
+        elif address is not None and address.version == 6:
             raise LocalProtocolError("SOCKS4 knows no IPv6 addresses")
         else:
             self._talk = _socks4(proxy, address or host, origin.port)
@@ -463,12 +465,14 @@ class Socks(Handshake):
         return True
 
 
-_Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
+_Address: TypeAlias = "IPv4Address | IPv6Address"
 
 
 def _address(host: str) -> _Address | None:
+    from ipaddress import ip_address
+
     try:
-        return ipaddress.ip_address(host)
+        return ip_address(host)
     except ValueError:
         return None
 

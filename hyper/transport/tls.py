@@ -25,8 +25,6 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, TypeAlias, cast
 
-import certifi
-
 from ..common.exceptions import (
     ConnectError,
     ConnectTimeout,
@@ -396,4 +394,7 @@ def _load_authorities(
     elif file or directory:
         context.load_verify_locations(cafile=file or None, capath=directory or None)
     else:
+        # What it takes to find its own file is a tenth of what hyper takes to load.
+        import certifi
+
         context.load_verify_locations(cafile=certifi.where())
