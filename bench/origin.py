@@ -20,12 +20,15 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent.parent / "test"))
 
 from servers import RealServer, make_authority
-from servers.realserver import ServerMissing
+from servers.realserver import ADDRESS, ServerMissing
 from servers.recipe import Options, Place, Recipe, program
+from shaper import Shaper
 
 #: The size of a transfer, in bytes.
 LARGE = 100_000_000
 HELLO = b"hello\n"
+#: A long way: seconds in each direction, and bytes a second.
+DELAY, RATE = 0.05, 40e6
 
 # The responses of /distinct/ have an etag and an id that are others each time, and a
 # date that is another each second. A request for /wait is delayed by minutes, with
@@ -40,7 +43,10 @@ SITE = """
             add_header X-Request-Id $request_id;
             return 200 "hello\\n";
         }}
-        location = /wait {{ limit_req zone=waiting burst=100000; try_files /hello =404; }}
+        location = /wait {{
+            limit_req zone=waiting burst=100000;
+            try_files /hello =404;
+        }}
 """
 NGINX = """
 {user}
@@ -69,6 +75,8 @@ http {{
     server {{
         listen 127.0.0.1:{tls} ssl http2;
         listen 127.0.0.1:{h2c} http2;
+        # Nobody is to be measured in another version than is thought.
+        if ($server_protocol != "HTTP/2.0") {{ return 426; }}
         {site}
     }}
     server {{
@@ -136,6 +144,8 @@ class Origin:
     ca: Path
     nginx: RealServer
     nghttpd: RealServer
+    #: Of nginx with HTTP/2 and TLS, a long way off.
+    far_port: int
 
     def url(self, place: str) -> str:
         """Return the URL of "SERVER/PATH", where SERVER is a word of `SERVERS`."""
@@ -149,6 +159,7 @@ class Origin:
             "h2c": f"http://localhost:{self.nginx.h2c_port}",
             "h1": f"http://localhost:{self.nginx.h1_port}",
             "h1s": f"https://localhost:{self.nginx.h1_tls_port}",
+            "far": f"https://localhost:{self.far_port}",
             "sink": f"https://localhost:{self.nghttpd.tls_port}",
         }
 
@@ -170,4 +181,7 @@ def serve(directory: Path) -> Iterator[Origin]:
             home.mkdir()
             server = RealServer(recipe, found, home, ca, Options())
             running.append(stack.enter_context(server))
-        yield Origin(ca.ca_file, *running)
+        nginx = running[0]
+        assert nginx.tls_port
+        far = Shaper((ADDRESS, nginx.tls_port), DELAY, RATE)
+        yield Origin(ca.ca_file, *running, stack.enter_context(far).port)

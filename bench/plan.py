@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from environments import OWN
 from origin import HELLO, LARGE
@@ -29,8 +29,8 @@ HTTPCORE = Client("httpcore", "httpcore", "httpx", 5)
 NIQUESTS = Client("niquests", "niquests", "niquests", 5)
 REQUESTS = Client("requests", "requests", "requests", 3)
 HTTP_CLIENT = Client("http.client", "http_client")
-H2LOAD = Client("h2load", "h2load")
-CURL = Client("curl", "curl")
+H2LOAD = Client("h2load", "command")
+CURL = Client("curl", "command")
 HTTPX2_HYPER = Client("httpx2+hyper", "httpx", "httpx2", 3)
 REQUESTS_HYPER = Client("requests+hyper", "requests", "requests", 3)
 
@@ -53,6 +53,8 @@ class Workload:
     size: int = len(HELLO)
     width: int = 1
     http1: bool = False
+    #: The places of clients that are to ask elsewhere.
+    elsewhere: Mapping[Client, str] = field(default_factory=dict)
 
     @property
     def transfers(self) -> bool:
@@ -68,14 +70,17 @@ def plan(scale: float) -> list[Workload]:
     """Return the workloads, with as many requests as take seconds, times ``scale``."""
     many, some = int(10_000 * scale), int(500 * scale)
     python = (HTTPX2, HTTPX, HTTPCORE, NIQUESTS)
-    small = all_do("get", HYPER, PYCURL, PRIMP, *python, H2LOAD)
+    limit = {H2LOAD: "h2load"}
+    small = all_do("get", HYPER, PYCURL, PRIMP, *python) | limit
     distinct = all_do("distinct", HYPER, PYCURL, PRIMP, *python)
-    flight = all_do("in flight", HYPER, PYCURL, NIQUESTS, H2LOAD)
+    flight = all_do("in flight", HYPER, PYCURL, NIQUESTS) | limit
     threads = all_do("get", HYPER, PRIMP, HTTPX2, NIQUESTS)
+    far = all_do("download", HYPER, PYCURL, HTTPX, CURL)
     old = (HYPER, HTTP_CLIENT, PYCURL, REQUESTS, HTTPX)
     transfer = {"count": max(1, int(4 * scale)), "warm_up": 1, "size": LARGE}
     down = all_do("download", HYPER, PYCURL, PRIMP, *python, CURL)
     up = all_do("upload", HYPER, PYCURL, PRIMP, *python, CURL)
+    once = {"count": 1, "warm_up": 0, "size": LARGE}
     return [
         Workload("a", "small GETs", "h2/hello", small, many, some),
         Workload("b", "distinct GETs", "h2/distinct/", distinct, many, some),
@@ -86,6 +91,7 @@ def plan(scale: float) -> list[Workload]:
         ),
         Workload("e", "download", "h2/large", down, **transfer),
         Workload("f", "upload", "sink/hello", up, **transfer),
+        Workload("g", "download at 100 ms", "far/large", far, **once),
         *(
             Workload("h", *words, many, some, http1=True)
             for words in (
@@ -99,5 +105,16 @@ def plan(scale: float) -> list[Workload]:
                 ("HTTP/1.1 download, TLS", "h1s/large"),
                 ("HTTP/1.1 download", "h1/large"),
             )
+        ),
+        Workload(
+            *("i", "requests", "h2/hello"),
+            {REQUESTS_HYPER: "hyper get", REQUESTS: "get"},
+            *(many // 2, some),
+            elsewhere={REQUESTS: "h1s/hello"},
+        ),
+        Workload(
+            *("i", "httpx2", "h2/hello"),
+            {HTTPX2_HYPER: "hyper get", HTTPX2: "get"},
+            *(many // 2, some),
         ),
     ]

@@ -81,7 +81,7 @@ def run_client(client: Client, work: str, workload: Workload, origin: Origin) ->
     """
     task = Task(
         work,
-        origin.url(workload.place),
+        origin.url(workload.elsewhere.get(client, workload.place)),
         max(1, workload.count // client.share),
         max(1, workload.warm_up // client.share),
         str(origin.ca),

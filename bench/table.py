@@ -30,7 +30,8 @@ def row(workload: Workload, client: str, results: Results) -> str:
     cpu = results.median(title, "cpu", client) * 1e6
     rate = results.median(title, "rate", client)
     speed = f"{rate * workload.size / 1e6:.0f}" if workload.transfers else ""
-    memory = f"{results.median(title, 'peak', client):.0f}"
+    peak = results.median(title, "peak", client)
+    memory = f"{peak:.0f}" if peak else ""
     ratios = [
         "" if ratio is None else f"{ratio:.2f}"
         for figure in ("cpu", "rate")

@@ -1,4 +1,4 @@
-"""What every client program is made of: it reads one task, does it, prints what it cost.
+"""What each client program is made of: it reads a task, does it, prints what it cost.
 
 A client is a program that is started with a task as JSON and prints one line of JSON.
 It runs in the environment of its library, so this module and the clients import nothing
@@ -60,7 +60,10 @@ class Task:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What it took: seconds, and the most memory that the process had, in KiB."""
+    """What it took: seconds, and the most memory that the process had, in KiB.
+
+    A peak of 0 is one that is not known.
+    """
 
     count: int
     cpu: float
@@ -150,6 +153,10 @@ def measure(work: Work, task: Task) -> Cost:
 
 
 def main(works: Works) -> None:
+    """Do the task that the command line tells, by one of the works."""
+    run_task(lambda task: measure(works[task.work](task), task))
+
+
+def run_task(do: Callable[[Task], Cost]) -> None:
     task = Task(**json.loads(sys.argv[1]))
-    work = works[task.work](task)
-    print(json.dumps(asdict(measure(work, task))))
+    print(json.dumps(asdict(do(task))))
