@@ -63,7 +63,7 @@ http {{
     keepalive_time 1d;
     keepalive_timeout 1d;
     http2_max_concurrent_streams 4096;
-    limit_req_zone $server_name zone=waiting:1m rate=1r/m;
+    limit_req_zone $uri zone=waiting:1m rate=1r/m;
     client_body_temp_path {directory}/client_body;
     proxy_temp_path {directory}/proxy;
     fastcgi_temp_path {directory}/fastcgi;

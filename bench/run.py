@@ -19,18 +19,18 @@ import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
-from bars import BARS, judge
+from bars import BARS, concerns, judge
 from clients.meter import Cost, Task
 from environments import Missing, python_of
 from machine import describe
 from origin import Origin, serve
 from plan import Client, Workload, plan
-from results import Results
-from table import print_table
+from results import Results, Run
+from table import print_tables
 
 HERE = Path(__file__).parent
 #: Seconds after which a client is given up.
-PATIENCE = 120
+PATIENCE = 300
 
 
 def main() -> None:
@@ -48,30 +48,31 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as directory, serve(Path(directory)) as origin:
         for number in range(rounds):
             for workload in workloads:
+                if number >= workload.rounds:
+                    continue
                 print(f"{number + 1}/{rounds} {workload.title}", file=sys.stderr)
                 run_round(workload, origin, results, options.clients)
     print(f"{describe()}; medians of {rounds} rounds\n")
-    print_table(workloads, results)
-    print()
+    print_tables(workloads, results)
+    titles = {workload.title for workload in workloads}
     for bar in BARS:
-        if line := judge(bar, results):
-            print(line)
+        if concerns(bar, titles):
+            print(judge(bar, results))
 
 
 def run_round(
     workload: Workload, origin: Origin, results: Results, names: list[str] | None
 ) -> None:
     for client, work in workload.clients.items():
-        if names and client.name not in [*names, "hyper"]:
+        run = Run(workload.title, client.name)
+        if run in results.failures:
             continue
-        if (workload.title, client.name) in results.failures:
+        if names and client.name not in names and client.name != workload.ours:
             continue
         try:
-            cost = run_client(client, work, workload, origin)
+            results.add(run, run_client(client, work, workload, origin))
         except Missing as reason:
-            results.fail(workload.title, client.name, str(reason))
-        else:
-            results.add(workload.title, client.name, cost)
+            results.fail(run, str(reason))
 
 
 def run_client(client: Client, work: str, workload: Workload, origin: Origin) -> Cost:
@@ -83,7 +84,7 @@ def run_client(client: Client, work: str, workload: Workload, origin: Origin) ->
         work,
         origin.url(workload.elsewhere.get(client, workload.place)),
         max(1, workload.count // client.share),
-        max(1, workload.warm_up // client.share),
+        workload.warm_up // client.share,
         str(origin.ca),
         workload.size,
         workload.width,

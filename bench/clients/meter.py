@@ -62,13 +62,14 @@ class Task:
 class Cost:
     """What it took: seconds, and the most memory that the process had, in KiB.
 
-    A peak of 0 is one that is not known.
+    ``held`` is the memory that one of what was made keeps, in KiB.
     """
 
     count: int
     cpu: float
     wall: float
-    peak: int
+    peak: int | None = None
+    held: float | None = None
 
 
 Work = Callable[[int], object]
@@ -158,5 +159,6 @@ def main(works: Works) -> None:
 
 
 def run_task(do: Callable[[Task], Cost]) -> None:
+    """Read the task, do it, print the cost."""
     task = Task(**json.loads(sys.argv[1]))
     print(json.dumps(asdict(do(task))))

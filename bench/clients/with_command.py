@@ -32,7 +32,7 @@ def h2load(task: Task) -> Cost:
     rate = re.search(r"([\d.]+) req/s", told)
     if f" {task.count} 2xx," not in told or rate is None:
         raise Wrong("not all requests were answered by 200")
-    return Cost(task.count, cpu, task.count / float(rate[1]), 0)
+    return Cost(task.count, cpu, task.count / float(rate[1]))
 
 
 def curl(task: Task, file: str = "") -> Cost:
@@ -48,7 +48,7 @@ def curl(task: Task, file: str = "") -> Cost:
         status, down, up, seconds = told.split()
         check(int(status), int(up if file else down), task)
         cpu, wall = cpu + used, wall + float(seconds)
-    return Cost(task.count, cpu, wall, 0)
+    return Cost(task.count, cpu, wall)
 
 
 def upload(task: Task) -> Cost:
