@@ -40,6 +40,7 @@ BARS = (
     *peers("e", "rate", "download", pycurl=1.0),
     *peers("f", "rate", "upload", pycurl=1.0),
     *peers("g", "rate", "download at 100 ms", curl=0.9),
+    *peers("g", "rate", "upload at 100 ms", curl=0.9),
     *peers("h", "cpu", "HTTP/1.1, TLS", **{HTTP_CLIENT: 0.6}),
     *peers("h", "cpu", "HTTP/1.1", **{HTTP_CLIENT: 0.6}),
     *(

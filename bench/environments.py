@@ -52,10 +52,9 @@ def install(name: str, home: Path) -> None:
         raise Missing(f"{name} cannot be installed: {(lines or ['?'])[-1]}")
 
 
-def version_in(name: str, distribution: str) -> str:
-    """Return "DISTRIBUTION VERSION", as it is in this environment."""
-    code = f"from importlib.metadata import version; print(version({distribution!r}))"
-    told = subprocess.run(
-        [python_of(name), "-c", code], check=True, capture_output=True, text=True
-    )
-    return f"{distribution} {told.stdout.strip()}"
+def pins(name: str) -> list[str]:
+    """Return what an environment has that is pinned: "DISTRIBUTION VERSION" each."""
+    if name == OWN:
+        return []
+    lines = (HERE / f"requirements-{name}.txt").read_text().splitlines()
+    return [line.replace("==", " ") for line in lines if not line.startswith("#")]

@@ -144,11 +144,12 @@ class Origin:
     ca: Path
     nginx: RealServer
     nghttpd: RealServer
-    #: Of nginx with HTTP/2 and TLS, a long way off.
-    far_port: int
+    #: The same two, a long way off.
+    far: Shaper
+    far_sink: Shaper
 
     def url(self, place: str) -> str:
-        """Return the URL of "SERVER/PATH", where SERVER is a word of `SERVERS`."""
+        """Return the URL of "SERVER/PATH", where SERVER is a key of `servers`."""
         server, _, path = place.partition("/")
         return f"{self.servers[server]}/{path}"
 
@@ -159,7 +160,8 @@ class Origin:
             "h2c": f"http://localhost:{self.nginx.h2c_port}",
             "h1": f"http://localhost:{self.nginx.h1_port}",
             "h1s": f"https://localhost:{self.nginx.h1_tls_port}",
-            "far": f"https://localhost:{self.far_port}",
+            "far": f"https://localhost:{self.far.port}",
+            "far-sink": f"https://localhost:{self.far_sink.port}",
             "sink": f"https://localhost:{self.nghttpd.tls_port}",
         }
 
@@ -181,7 +183,8 @@ def serve(directory: Path) -> Iterator[Origin]:
             home.mkdir()
             server = RealServer(recipe, found, home, ca, Options())
             running.append(stack.enter_context(server))
-        nginx = running[0]
-        assert nginx.tls_port
-        far = Shaper((ADDRESS, nginx.tls_port), DELAY, RATE)
-        yield Origin(ca.ca_file, *running, stack.enter_context(far).port)
+        far = [
+            stack.enter_context(Shaper((ADDRESS, server.tls_port or 0), DELAY, RATE))
+            for server in running
+        ]
+        yield Origin(ca.ca_file, *running, *far)

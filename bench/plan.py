@@ -71,6 +71,7 @@ class Workload:
 
     @property
     def ours(self) -> str:
+        """The client that the others are compared with."""
         return next(iter(self.clients)).name
 
 
@@ -133,7 +134,8 @@ def transfers(count: int) -> list[Workload]:
     python = (HTTPX2, HTTPX, HTTPCORE, NIQUESTS)
     down = all_do("download", HYPER, PYCURL, PRIMP, *python, CURL)
     up = all_do("upload", HYPER, PYCURL, PRIMP, *python, CURL)
-    far = all_do("download", HYPER, PYCURL, HTTPX, CURL)
+    far_down = all_do("download", HYPER, PYCURL, HTTPX, CURL)
+    far_up = all_do("upload", HYPER, PYCURL, HTTPX, CURL)
     http1 = all_do("download", HYPER, HTTP_CLIENT, PYCURL, REQUESTS, HTTPX, CURL)
     return [
         Workload(
@@ -147,7 +149,8 @@ def transfers(count: int) -> list[Workload]:
             ("e", "download", "h2/large", down, count, 1),
             ("f", "upload", "sink/hello", up, count, 1),
             # The connection is made within the time, and its windows are to grow.
-            ("g", "download at 100 ms", "far/large", far, 1, 0),
+            ("g", "download at 100 ms", "far/large", far_down, 1, 0),
+            ("g", "upload at 100 ms", "far-sink/hello", far_up, 1, 0),
             ("h", "HTTP/1.1 download, TLS", "h1s/large", http1, count, 1),
             ("h", "HTTP/1.1 download", "h1/large", http1, count, 1),
         )

@@ -16,13 +16,15 @@ import os
 import subprocess
 import sys
 import tempfile
+import textwrap
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from bars import BARS, concerns, judge
 from clients.meter import Cost, Task
-from environments import Missing, python_of
-from machine import describe
+from environments import Missing, pins, python_of
+from machine import describe, version_of
 from origin import Origin, serve
 from plan import Client, Workload, plan
 from results import Results, Run
@@ -52,12 +54,26 @@ def main() -> None:
                     continue
                 print(f"{number + 1}/{rounds} {workload.title}", file=sys.stderr)
                 run_round(workload, origin, results, options.clients)
-    print(f"{describe()}; medians of {rounds} rounds\n")
+    print_conditions(workloads, rounds)
     print_tables(workloads, results)
     titles = {workload.title for workload in workloads}
     for bar in BARS:
         if concerns(bar, titles):
             print(judge(bar, results))
+
+
+def print_conditions(workloads: Sequence[Workload], rounds: int) -> None:
+    """Print without which the figures mean nothing."""
+    environments = {
+        client.environment: None for each in workloads for client in each.clients
+    }
+    peers = [pin for environment in environments for pin in pins(environment)]
+    programs = (
+        version_of("nginx"),
+        *(version_of(name, "--version") for name in ("nghttpd", "h2load", "curl")),
+    )
+    text = f"{describe(*programs, *dict.fromkeys(peers))}; medians of {rounds} rounds"
+    print(textwrap.fill(text, 88, break_on_hyphens=False) + "\n")
 
 
 def run_round(

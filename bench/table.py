@@ -8,7 +8,7 @@ from itertools import groupby
 from plan import Kind, Workload
 from results import Results, Run
 
-ROW = "{:22} {:14}"
+ROW = "{} {:22} {:14}"
 CELL = "{:>10}"
 
 
@@ -19,7 +19,7 @@ def print_tables(workloads: Sequence[Workload], results: Results) -> None:
     """
     for kind, group in groupby(workloads, lambda workload: workload.kind):
         heads = "".join(CELL.format(head) for head, _, _ in COLUMNS[kind])
-        print(ROW.format("workload", "client") + heads)
+        print(ROW.format(" ", "workload", "client") + heads)
         for workload in group:
             for run in results.of(workload.title):
                 print_row(workload, run, results)
@@ -71,7 +71,10 @@ def print_row(workload: Workload, run: Run, results: Results) -> None:
             value = results.median(figure, run)
             cells.append("" if value is None else shorten(value * factor))
     print(
-        (ROW.format(run.title, run.client) + "".join(map(CELL.format, cells))).rstrip()
+        (
+            ROW.format(workload.letter, run.title, run.client)
+            + "".join(map(CELL.format, cells))
+        ).rstrip()
     )
 
 
