@@ -551,3 +551,60 @@ class TestProcess:
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=PATIENCE)
         assert (process.returncode, err) == (130, b"")
+
+
+class TestStreams:
+    """Standard streams that are closed, full, or have nobody at the other end."""
+
+    def run(self, line: str, *words: str) -> subprocess.CompletedProcess[bytes]:
+        """Run ``python -m hyper`` in a shell, with what ``line`` adds."""
+        return subprocess.run(
+            ["sh", "-c", f'"$@" {line}', "sh", sys.executable, "-m", "hyper", *words],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            env=environment(),
+            timeout=PATIENCE,
+            check=False,
+        )
+
+    @pytest.mark.parametrize(
+        ("line", "status", "out", "err"),
+        [
+            ("2>&-", 0, b'{"origin', b""),
+            (">&-", 23, b"", b"hyper: cannot write the body: Bad file descriptor\n"),
+            ("2>/dev/full", 0, b'{"origin', b""),
+            (">/dev/full 2>/dev/full", 23, b"", b""),
+        ],
+    )
+    def test_outputs_that_are_closed_or_full_are_told_as_far_as_they_can_be(
+        self,
+        cleartext: http2bin.Server,
+        line: str,
+        status: int,
+        out: bytes,
+        err: bytes,
+    ) -> None:
+        process = self.run(line, "--frames", f"{cleartext.url}/ip")
+        shown = b"".join(process.stdout.split())
+        assert (process.returncode, shown.startswith(out)) == (status, True)
+        assert process.stderr.endswith(err)
+
+    def test_an_input_that_is_closed_is_26(self, cleartext: http2bin.Server) -> None:
+        process = self.run("<&-", f"{cleartext.url}/post", "@-")
+        assert (process.returncode, process.stderr) == (
+            26,
+            b"hyper: cannot read the body: Bad file descriptor\n",
+        )
+
+    def test_one_that_nobody_reads_any_more_ends_it(
+        self, service: http2bin.Server
+    ) -> None:
+        process = self.run(
+            "2>&1 >/dev/null | head -n 1", "--frames", f"{service.url}/never"
+        )
+        assert process.stdout.endswith(f"start origin={service.url}\n".encode())
+
+    def test_the_manual_may_be_too_long_for_a_disk(self) -> None:
+        process = self.run(">/dev/full", "--manual")
+        assert process.returncode == 23
+        assert b"No space left on device" in process.stderr

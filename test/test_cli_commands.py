@@ -54,6 +54,9 @@ ANSWERS = {
     ),
     "/json-tricks": answer(b'{"a":"\xc2\x9b1"}', "Content-Type: application/json"),
     "/binary": answer(bytes(12345)),
+    "/codec": answer(b"aXB-", "Content-Type: text/plain; charset=base64"),
+    "/hidden": answer(b"+ABs-[2J", "Content-Type: text/plain; charset=utf-7"),
+    "/bom": answer(b"\xef\xbb\xbf[]", "Content-Type: application/json"),
     "/latin": answer(b"a\xe4b", "Content-Type: text/plain; charset=iso-8859-1"),
     "/elsewhere": answer(b"", "Location: file:///etc/passwd", status="302 Found"),
     "/again": answer(b"", "Location: /file", status="307 Temporary Redirect"),
@@ -421,7 +424,7 @@ OUTPUT = [
     ),
     Case(
         "hyper -F <answers>/elsewhere",
-        status=2,
+        status=1,
         err="hyper: the server redirects to file:///etc/passwd, which is ~\n",
     ),
     Case("hyper -F <answers>/again a=b", out="0123456789"),
@@ -706,6 +709,12 @@ class TestTerminals:
         shown = world.show("hyper <answers>/binary")
         assert shown == (0, "(binary, 12.3 KB, use -o FILE)\n")
 
+    @pytest.mark.parametrize(
+        ("path", "text"), [("codec", "aXB-"), ("hidden", "+ABs-[2J"), ("bom", "[]\n")]
+    )
+    def test_a_charset_is_one_of_text(self, world: World, path: str, text: str) -> None:
+        assert world.show(f"hyper <answers>/{path}") == (0, text)
+
     def test_text_in_another_charset_is_read(self, world: World) -> None:
         assert world.show("hyper <answers>/latin") == (0, "a\u00e4b")
 
@@ -721,7 +730,11 @@ class TestTerminals:
         line = "hyper -o dripped '<tls>/drip?numbytes=20&duration=0.8'"
         status, shown = world.show(line)
         assert status == 0
-        assert re.search(r"\r1\d B of 20 B  \d\d%  \d+ B/s  eta 0 s", shown), shown
+        assert re.search(
+            r"\r1\d B of 20 B  \d\d%  \d+ B/s  eta 0 s  "
+            r"\[stream 1, window 1\.0 MB\]",
+            shown,
+        )
         assert re.search(r"\r +\r$", shown)
 
     def test_a_failure_is_one_line(self, world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from io import BufferedReader
 from pathlib import Path
 
 import pytest
@@ -32,7 +33,8 @@ def test_fields_are_a_json_object() -> None:
     assert isinstance(content.source, bytes)
     assert json.loads(content.source) == {"name": "Grüße", "n": 3, "l": [1]}
     assert content.size == len(content.source)
-    assert content.open() is content.source
+    with content.opened() as body:
+        assert body is content.source
 
 
 def test_or_a_form() -> None:
@@ -46,9 +48,10 @@ def test_a_file_is_opened_when_it_is_sent(tmp_path: Path) -> None:
     path.write_bytes(b"text")
     content = made(f"@{path}")
     assert (content.kind, content.size, content.replayable) == ("text/plain", 4, True)
-    file = content.open()
-    assert file.read() == b"text"  # type: ignore[union-attr]
-    file.close()  # type: ignore[union-attr]
+    with content.opened() as file:
+        assert isinstance(file, BufferedReader)
+        assert file.read() == b"text"
+    assert file.closed
 
 
 def test_standard_input_comes_once() -> None:

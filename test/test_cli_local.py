@@ -54,3 +54,19 @@ def test_a_server_that_does_not_start_is_a_failure(
         pass
     assert main(["--local"]) == 7
     assert capsys.readouterr().err == "hyper: hyper.http2bin does not start\n"
+
+
+def test_a_server_that_takes_its_time_is_ended_by_ctrl_c_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, fifo = tmp_path / "server", tmp_path / "fifo"
+    program.write_text(
+        f"#!/bin/sh\nexec 3> {fifo}\nkill -INT {os.getpid()}\ncat\necho end >&3\n"
+    )
+    program.chmod(0o755)
+    os.mkfifo(fifo)
+    with open(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)) as told:
+        monkeypatch.setattr(sys, "executable", str(program))
+        assert main(["--local"]) == 130
+        os.set_blocking(told.fileno(), True)
+        assert told.read() == "end\n"

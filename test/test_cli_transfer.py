@@ -6,7 +6,7 @@ import pytest
 
 from hyper.cli.content import Content
 from hyper.cli.items import UsageError
-from hyper.cli.transfer import Ask, redirected
+from hyper.cli.transfer import Ask, BadRedirect, redirected
 
 SECRETS = (("Authorization", "Basic x"), ("COOKIE", "a=b"), ("Host", "other.test"))
 
@@ -29,6 +29,7 @@ def ask(
         ("http://a.test", "http://a.test", "/"),
         ("https://B.test:8443/x", "https://b.test:8443", "/x"),
         ("https://me:word@a.test/x", "https://a.test", "/x"),
+        ("/a b?\u00c3\u00a9%20", "https://a.test", "/a%20b?%C3%A9%20"),
     ],
 )
 def test_a_location_may_be_relative(location: str, server: str, target: str) -> None:
@@ -79,11 +80,16 @@ def test_a_method_that_changes_takes_the_body_away(
 
 @pytest.mark.scenario(264)
 @pytest.mark.parametrize(
-    "location", ["file:///etc/passwd", "ftp://a.test", "data:x", "mailto:443"]
+    "location",
+    [
+        *("file:///etc/passwd", "ftp://a.test", "data:x", "mailto:443"),
+        *("https://[", "http://a b/", "http://\x1b[31m/", "http://a.test:99999/"),
+    ],
 )
 def test_it_leads_to_http_or_nowhere(location: str) -> None:
-    with pytest.raises(UsageError, match="neither http nor https"):
+    with pytest.raises(BadRedirect, match="neither http nor https") as caught:
         redirected(ask(), 302, location)
+    assert "\x1b" not in str(caught.value)
 
 
 def test_standard_input_is_not_sent_twice() -> None:

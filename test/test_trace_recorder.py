@@ -171,6 +171,19 @@ class TestRecorders:
         assert [record.kind for record in taken] == ["start", "speak", "trace"]
         assert taken[-1].is_error
 
+    def test_a_sink_that_always_fails_hurts_nobody_either(self) -> None:
+        called: list[Record] = []
+
+        def sink(record: Record) -> None:
+            called.append(record)
+            raise OSError("nobody is there")
+
+        tap = Recorder(sink).open("https://x.test")
+        tap.speaks(HTTPVersion.http20)
+        tap.received(b"\0\0\0\4\0\0\0\0\0")
+        tap.closed(None)
+        assert [record.kind for record in called] == ["start", "trace"]
+
 
 class TestFiles:
     @pytest.fixture(scope="class")

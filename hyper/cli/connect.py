@@ -10,6 +10,7 @@ from ipaddress import ip_address
 from ..common.environment import proxy_from_environment
 from ..common.target import Origin, parse_host
 from ..connection import HTTPConnection
+from ..http20.window import AutoFlowControlManager
 from ..trace import Recorder
 from ..transport.deadline import Timeout
 from ..transport.tls import init_context
@@ -39,6 +40,8 @@ class Connector:
         self._options = options
         self._trace = trace
         self._context: ssl.SSLContext | None = None
+        #: The window of the stream that was opened last; None before any was.
+        self.window: AutoFlowControlManager | None = None
         self._made: dict[str, HTTPConnection] = {}
 
     def __enter__(self) -> Connector:
@@ -73,6 +76,7 @@ class Connector:
         source, socket_options = self._source()
         return HTTPConnection(
             server,
+            window_manager=self._new_window,
             enable_push=options.push,
             ssl_context=self._tls() if origin.secure or proxy else None,
             timeout=Timeout(
@@ -93,6 +97,10 @@ class Connector:
             connect_to=self._replacement(origin),
             trace=self._trace,
         )
+
+    def _new_window(self, size: int) -> AutoFlowControlManager:
+        self.window = AutoFlowControlManager(size)
+        return self.window
 
     def _proxy(self, origin: Origin) -> str | None:
         """Return the URL of the proxy for a server; None: there is none."""

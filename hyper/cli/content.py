@@ -8,11 +8,14 @@ A body that can be read twice can be sent again after a redirect.
 
 from __future__ import annotations
 
+import errno
 import json
 import mimetypes
+import os
 import secrets
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlencode
@@ -30,6 +33,13 @@ from .items import (
 
 PIECE = 65536
 FORM = "application/x-www-form-urlencoded"
+
+
+class CannotRead(Exception):
+    """What should be sent, or shown, cannot be read."""
+
+    def __init__(self, error: OSError, what: str = "the body") -> None:
+        super().__init__(f"cannot read {what}: {error.strerror or error}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +65,21 @@ class Content:
             return self.source.stat().st_size
         return len(self.source)
 
-    def open(self) -> BodyLike:
-        """Return what to give to ``request``; close it if it has a ``close``.
+    @contextmanager
+    def opened(self) -> Iterator[BodyLike]:
+        """Have what to give to ``request`` for as long as the block runs.
 
-        :raises OSError: if a file cannot be opened.
+        :raises OSError: if a file cannot be opened, or standard input is closed.
         """
-        if self.source is None:
-            return sys.stdin.buffer
         if isinstance(self.source, Path):
-            return self.source.open("rb")
-        return self.source
+            with self.source.open("rb") as file:
+                yield file
+        elif self.source is not None:
+            yield self.source
+        elif sys.stdin is None:
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
+        else:
+            yield sys.stdin.buffer
 
 
 @dataclass(frozen=True, slots=True)

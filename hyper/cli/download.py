@@ -7,21 +7,27 @@ is hidden, nothing that is there already.
 from __future__ import annotations
 
 import re
+import sys
 import time
 from collections.abc import Callable
 from io import FileIO
+from itertools import count
 from pathlib import Path
 from typing import Literal, TextIO
 from urllib.parse import unquote
 
 from ..response import Response
 from .output import CannotWrite, pieces_of
-from .terminal import human
+from .terminal import TRICKS, columns, human
 
 #: How long a download takes before progress is shown, and how often then, in seconds.
 PATIENCE = 0.5
 PAUSE = 0.1
 LONGEST_NAME = 200
+#: A parameter: its name, and its value in quotation marks or without.
+_PARAMETER = re.compile(
+    r';\s*([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))|"(?:[^"\\]|\\.)*"'
+)
 
 
 class CannotResume(Exception):
@@ -34,14 +40,22 @@ class CannotResume(Exception):
 
 
 class Progress:
-    """Shows how far a transfer has got, on a terminal, once it takes its time."""
+    """Shows how far a transfer has got, on a terminal, once it takes its time.
+
+    :param more: returns what else there is to know of it.
+    """
 
     def __init__(
-        self, out: TextIO, shown: bool, clock: Callable[[], float] = time.monotonic
+        self,
+        out: TextIO,
+        shown: bool,
+        clock: Callable[[], float] = time.monotonic,
+        more: Callable[[], str] = str,
     ) -> None:
         self._out = out
         self._shown = shown
         self._clock = clock
+        self._more = more
         self._began = clock()
         self._next = self._began + PATIENCE
         self._width = 0
@@ -62,6 +76,8 @@ class Progress:
         text += f"  {human(rate)}/s"
         if total and rate:
             text += f"  eta {(total - done) / rate:.0f} s"
+        # A line that is too long would go on in the next one, and stay there.
+        text = f"{text}  {self._more()}".rstrip()[: columns(self._out) - 1]
         self._out.write(f"\r{text.ljust(self._width)}")
         self._out.flush()
         self._width = len(text)
@@ -76,25 +92,32 @@ class Progress:
 
 def name_for(response: Response, target: str) -> str:
     """Return what to call a download, as the server or the URL says."""
-    said = response.getheader("content-disposition") or ""
+    said = _parameters(response.getheader("content-disposition") or "")
+    charset, _, extended = said.get("filename*", "").partition("'")
     name = ""
-    extended = re.search(r"filename\*\s*=\s*utf-8''([^;\s]+)", said, re.IGNORECASE)
-    if extended:  # RFC 6266 section 4.3 prefers it.
-        name = unquote(extended[1], errors="replace")
-    else:
-        found = re.search(
-            r'filename\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s]+))', said, re.IGNORECASE
-        )
-        if found:
-            name = re.sub(r"\\(.)", r"\1", found[1] or found[2] or "")
+    if charset.lower() == "utf-8":  # RFC 6266 section 4.3 prefers it.
+        name = unquote(extended.partition("'")[2], errors="replace")
+    # UTF-8 is none of HTTP's charsets, and sent all the same.
+    usual = said.get("filename", "").encode("latin-1").decode(errors="replace")
     path = unquote(target.partition("?")[0], errors="replace")
-    return safe_name(name) or safe_name(path) or "index"
+    return safe_name(name) or safe_name(usual) or safe_name(path) or "index"
+
+
+def _parameters(text: str) -> dict[str, str]:
+    """Return the parameters of a field's value (RFC 9110 section 5.6.6)."""
+    found: dict[str, str] = {}
+    for name, quoted, token in _PARAMETER.findall(text):
+        found.setdefault(name.lower(), re.sub(r"\\(.)", r"\1", quoted) or token)
+    return found
 
 
 def safe_name(name: str) -> str:
-    """Return a name that is one of this directory, visible and short; "" if none is."""
+    """Return a name of this directory, visible, short and no option; "" if none is."""
     name = re.split(r"[/\\]", name)[-1]
-    name = re.sub(r"[\x00-\x1f\x7f-\x9f]", "_", name).strip().lstrip(".")
+    name = re.sub(r"[\n\t]", "_", TRICKS.sub("_", name)).strip().lstrip(".-")
+    # Where the locale has no such character, it is not there: "?" is the replacement.
+    encoding = sys.getfilesystemencoding()
+    name = name.encode(encoding, "replace").decode(encoding).strip()
     if len(name.encode()) > LONGEST_NAME:
         suffix = Path(name).suffix if len(Path(name).suffix.encode()) < 20 else ""
         room = LONGEST_NAME - len(suffix.encode())
@@ -102,13 +125,22 @@ def safe_name(name: str) -> str:
     return name
 
 
-def unused(path: Path) -> Path:
-    """Return this path, or one with a number if it is taken."""
-    number = 1
+def create(path: Path) -> Path:
+    """Make a new, empty file of this name, or with a number if it is taken.
+
+    It is made here and now, so that nobody puts a link there meanwhile.
+
+    :raises CannotWrite: if it cannot be made.
+    """
     candidate = path
-    while candidate.exists() or candidate.is_symlink():
-        candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
-        number += 1
+    for number in count(1):
+        try:
+            candidate.touch(exist_ok=False)
+            break
+        except FileExistsError:
+            candidate = path.with_name(f"{path.stem}-{number}{path.suffix}")
+        except OSError as error:
+            raise CannotWrite(error, str(candidate)) from error
     return candidate
 
 

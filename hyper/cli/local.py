@@ -6,12 +6,12 @@ and not of two programs that share an interpreter.
 
 from __future__ import annotations
 
-import contextlib
 import os
 import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 
@@ -19,7 +19,7 @@ class NoServer(Exception):
     """The server does not start."""
 
 
-@contextlib.contextmanager
+@contextmanager
 def serving() -> Iterator[str]:
     """Run the server for as long as the block runs, trusted; its URL is given.
 
@@ -27,46 +27,49 @@ def serving() -> Iterator[str]:
 
     :raises NoServer: if it does not start.
     """
-    with tempfile.TemporaryDirectory(prefix="hyper-") as directory:
+    with tempfile.TemporaryDirectory(prefix="hyper-") as directory, ExitStack() as ends:
         ca_file = Path(directory) / "ca.pem"
-        process, url = _start("--ca-file", str(ca_file))
-        if not url:
-            process, url = _start("--no-tls")
+        url = ends.enter_context(_running("--ca-file", str(ca_file)))
+        if url:
+            ends.enter_context(_trusting(ca_file))
+        else:
+            url = ends.enter_context(_running("--no-tls"))
         if not url:
             raise NoServer("hyper.http2bin does not start")
-        before = os.environ.get("SSL_CERT_FILE")
-        if ca_file.exists():
-            os.environ["SSL_CERT_FILE"] = str(ca_file)
-        try:
-            yield url
-        finally:
-            if before is None:
-                os.environ.pop("SSL_CERT_FILE", None)
-            else:
-                os.environ["SSL_CERT_FILE"] = before
-            _stop(process)
+        yield url
 
 
-def _start(*arguments: str) -> tuple[subprocess.Popen[str], str]:
-    """Start the server; return it and its URL, "" if it ended instead."""
-    # A session of its own: Ctrl-C is for the command, which then ends it.
+@contextmanager
+def _trusting(ca_file: Path) -> Iterator[None]:
+    before = os.environ.get("SSL_CERT_FILE")
+    os.environ["SSL_CERT_FILE"] = str(ca_file)
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ["SSL_CERT_FILE"]
+        else:
+            os.environ["SSL_CERT_FILE"] = before
+
+
+@contextmanager
+def _running(*arguments: str) -> Iterator[str]:
+    """Run the server; its URL is given, "" if it ended instead."""
+    # A session of its own: Ctrl-C is for the command, which then ends it. If that comes
+    # before there is a process to end, the pipe does.
     process = subprocess.Popen(
-        [sys.executable, "-m", "hyper.http2bin", *arguments],
-        stdin=subprocess.DEVNULL,
+        [sys.executable, "-m", "hyper.http2bin", "--until-eof", *arguments],
+        stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
         start_new_session=True,
     )
+    assert process.stdin is not None
     assert process.stdout is not None
-    url = process.stdout.readline().strip()
-    if not url:
-        _stop(process)
-    return process, url
-
-
-def _stop(process: subprocess.Popen[str]) -> None:
-    process.terminate()
-    process.wait()
-    assert process.stdout is not None
-    process.stdout.close()
+    with process.stdout as told:
+        try:
+            yield told.readline().strip()
+        finally:
+            process.stdin.close()
+            process.wait()

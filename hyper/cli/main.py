@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import os
 import ssl
 import sys
 from collections.abc import Iterator, Sequence
@@ -42,7 +43,7 @@ from ..connection import HTTPConnection
 from ..trace import Record, Recorder, load, save
 from ..trace.file import lines, writer
 from .connect import BadTLSFile, Connector
-from .content import content_of
+from .content import CannotRead, content_of
 from .download import CannotResume
 from .frames import FrameView, HeadView, Sink
 from .items import UsageError, parse_url, parse_words
@@ -50,13 +51,21 @@ from .local import NoServer, serving
 from .options import FRAME_KINDS, Options, parse
 from .output import BodyView, CannotWrite
 from .stat import Stat
-from .terminal import Painter, one_line, plain, wants_colours
-from .transfer import Ask, BadStatus, Shown, TooManyRedirects, Transfer, ask_of
+from .terminal import Painter, Voice, one_line, plain, wants_colours
+from .transfer import (
+    Ask,
+    BadRedirect,
+    BadStatus,
+    Shown,
+    TooManyRedirects,
+    Transfer,
+    ask_of,
+)
 
 log = logging.getLogger("hyper.cli")
 
 # The exit statuses of curl, as far as they can occur.
-BAD_URL_SCHEME = 1
+BAD_REDIRECT = 1
 USAGE_ERROR = 2
 PROXY = 5
 CANNOT_RESOLVE = 6
@@ -108,19 +117,35 @@ def main(argv: Sequence[str] | None = None) -> int:
     :raises SystemExit: after ``-h``, ``--version`` and for unknown options.
     """
     words = list(sys.argv[1:] if argv is None else argv)
-    with _logging_to_stderr("--debug" in words):
+    _open_what_is_closed()
+    voice = Voice(sys.stderr)
+    with contextlib.redirect_stderr(voice), _logging_to_stderr("--debug" in words):
         try:
             return _run(parse(words))
         except UsageError as error:
             return _fail(error, USAGE_ERROR)
-        except BrokenPipeError:
-            return CANNOT_WRITE
+        except CannotRead as error:
+            return _fail(error, CANNOT_READ)
         except CannotWrite as error:
             if error.broken_pipe:
                 return CANNOT_WRITE
             return _fail(error, CANNOT_WRITE)
         except KeyboardInterrupt:
-            return INTERRUPTED
+            return CANNOT_WRITE if voice.unheard else INTERRUPTED
+
+
+def _open_what_is_closed() -> None:
+    """Have something in the place of standard streams that this process was not given.
+
+    Their numbers are taken in any case, as a connection must not have them. To write
+    to one fails as it would.
+    """
+    if sys.stdin is None:
+        os.open(os.devnull, os.O_RDONLY)
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(os.open(os.devnull, os.O_RDONLY), "w")
+    if sys.stderr is None:
+        os.open(os.devnull, os.O_WRONLY)
 
 
 def exit_status(error: Exception, version: HTTPVersion, proxied: bool = False) -> int:
@@ -153,7 +178,7 @@ def _run(options: Options) -> int:
         from .manual import completion, manual
 
         text = completion(options.completion) if options.completion else manual()
-        print(text, end="")
+        BodyView(sys.stdout).write(text.encode())
         return 0
     if not options.words and len(options.traces) > 1 and not options.local:
         return _convert(options.traces)
@@ -223,6 +248,8 @@ def _guarded(transfer: Transfer, connector: Connector, asks: list[Ask]) -> int:
         return 0
     except (HyperError, BadStatus) as error:
         return _told(error, connector, asks[0])
+    except BadRedirect as error:
+        return _fail(error, BAD_REDIRECT)
     except TooManyRedirects as error:
         return _fail(error, REDIRECTS)
     except CannotResume as error:
@@ -335,9 +362,7 @@ def _convert(paths: Sequence[str]) -> int:
     except ValueError as error:
         return _fail(error, USAGE_ERROR)
     except OSError as error:
-        return _fail(
-            UsageError(f"cannot read {source!r}: {error.strerror}"), CANNOT_READ
-        )
+        raise CannotRead(error, repr(source)) from error
     for path in targets:
         _save(path, records, started)
     return 0

@@ -18,6 +18,12 @@ from .terminal import Painter, formatted_json, human, one_line, plain, wants_col
 
 #: A body of more bytes is shown as it is, so that one without end is shown at all.
 LARGEST_JSON = 1024 * 1024
+#: Charsets of text, as Python calls them. It has codecs that are none, such as rot13
+#: and base64, and some that are but serve for tricks, such as UTF-7.
+_CHARSETS = re.compile(
+    r"ascii|utf-8.*|iso8859-\d+|cp\d+|koi8-.|mac-.*|big5.*|euc_.*|"
+    r"gb.*|shift_jis.*|tis-620"
+)
 #: What no text has. ESC is not among them: it is shown as what it is.
 _BINARY = re.compile(rb"[\x00-\x08\x0e-\x1a\x1c-\x1f]")
 
@@ -86,7 +92,7 @@ class BodyView:
             raise
         if complete:
             try:
-                text = body.decode("utf-8")
+                text = body.decode("utf-8-sig")
                 made = formatted_json(text, self._indent, self._paint)
                 self.write(made.encode("utf-8"))
                 return iter(())
@@ -196,9 +202,10 @@ def _decoder(response: Response) -> str | None:
     if found is None:
         return None
     try:
-        return codecs.lookup(found[1]).name
+        name = codecs.lookup(found[1]).name
     except LookupError:
         return None
+    return name if _CHARSETS.fullmatch(name) else None
 
 
 def _size(response: Response) -> str:

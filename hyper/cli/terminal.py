@@ -4,19 +4,26 @@ What a server sends is never written to a terminal as it is: an escape sequence 
 header could rename the window, move the cursor over what was printed before, or answer
 for the user (CVE-2020-8177 and its kin). Controls are shown as what they are, and so
 are the characters that turn the direction of writing.
+
+What is said on standard error is said as far as somebody hears it. That it cannot be
+said, because a disk is full or a pipe has no reader any more, is no failure of what the
+command does, and must not look like one of the connection.
 """
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import re
+import signal
 from collections.abc import Mapping
 from typing import TextIO
 
 #: Controls but tab and line feed, and what changes the direction of text.
-_TRICKS = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+TRICKS = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]"
 )
 
 _INDENT = "  "
@@ -37,9 +44,49 @@ _CODES = {
 }
 
 
+class Voice(io.TextIOBase):
+    """Standard error: it falls silent when nobody can hear it.
+
+    :param out: where it is heard; None: nowhere.
+    :ivar unheard: True once its reader is gone. That ends the command as Ctrl-C does:
+        ``hyper --frames URL 2>&1 | head`` has seen enough.
+    """
+
+    def __init__(self, out: TextIO | None) -> None:
+        self._out = out
+        self.unheard = False
+
+    def write(self, text: str) -> int:
+        """Say something, at once. Returns how many characters it had; never fails."""
+        out = self._out
+        if out is not None:
+            try:
+                out.write(text)
+                out.flush()
+            except OSError as error:
+                self._out = None
+                with contextlib.suppress(OSError):
+                    out.close()  # Or Python would try once more when it ends.
+                if isinstance(error, BrokenPipeError):
+                    self.unheard = True
+                    os.kill(os.getpid(), signal.SIGINT)
+        return len(text)
+
+    def isatty(self) -> bool:
+        """Return True if it is heard on a terminal."""
+        return self._out is not None and self._out.isatty()
+
+    def fileno(self) -> int:
+        """Return the descriptor of where it is heard.
+
+        :raises OSError: if it is heard nowhere.
+        """
+        return super().fileno() if self._out is None else self._out.fileno()
+
+
 def plain(text: str) -> str:
     """Return text that does nothing to a terminal but to be shown on it."""
-    return _TRICKS.sub(_escaped, text)
+    return TRICKS.sub(_escaped, text)
 
 
 def one_line(text: str) -> str:
@@ -50,6 +97,14 @@ def one_line(text: str) -> str:
 def _escaped(found: re.Match[str]) -> str:
     code = ord(found.group())
     return f"\\x{code:02x}" if code < 256 else f"\\u{code:04x}"
+
+
+def columns(out: TextIO) -> int:
+    """Return how wide a terminal is; 80 if it does not tell."""
+    try:
+        return os.get_terminal_size(out.fileno()).columns or 80
+    except OSError:
+        return 80
 
 
 def wants_colours(
@@ -118,7 +173,7 @@ def _painted(token: str, is_key: bool, paint: Painter) -> str:
     if token in "[]{},:":
         return token
     # In the way of JSON, so that it stays the same string.
-    token = _TRICKS.sub(lambda found: f"\\u{ord(found.group()):04x}", token)
+    token = TRICKS.sub(lambda found: f"\\u{ord(found.group()):04x}", token)
     if token.startswith('"'):
         return paint("key" if is_key else "string", token)
     return paint("word" if token.isalpha() else "number", token)

@@ -14,20 +14,22 @@ import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import BinaryIO, TextIO
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import quote, urljoin, urlsplit
 
 from ..common.body import BodyLike
 from ..common.exceptions import HyperError
 from ..common.protocol import HTTPVersion
+from ..common.target import parse_host
 from ..connection import HTTPConnection
 from ..http11.response import HTTP11Response
 from ..http20.response import HTTP20Response
 from . import download
 from .connect import Connector
-from .content import Content, Multipart
+from .content import CannotRead, Content, Multipart
 from .items import Order, UsageError, basic, parse_url
 from .options import Options
 from .output import BodyView, field_line, head_lines, pieces_of
@@ -43,10 +45,16 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 _FOR_ONE_SERVER = ("authorization", "cookie", "proxy-authorization")
 #: Fields that are about the body.
 _ABOUT_BODY = ("content-type", "content-length", "content-encoding", "content-language")
+#: Characters of a URL (RFC 3986 section 2), "%" and those that percent-encode nothing.
+_IN_URL = ":/?#[]@!$&'()*+,;=%"
 #: How much of a body waits in memory when its turn has not come.
 _IN_MEMORY = 1024 * 1024
 #: How much of the body of a redirect is read to keep the connection.
 _SMALL = 65536
+
+
+class BadRedirect(Exception):
+    """The server sends us where we do not go."""
 
 
 class TooManyRedirects(Exception):
@@ -149,7 +157,8 @@ class Transfer:
         self._paint = paint
         self._shown = Shown.of(options)
         self._report = report
-        self._progress = download.Progress(err, err.isatty() and not options.quiet)
+        self._is_watched = err.isatty() and not options.quiet
+        self._progress = download.Progress(err, self._is_watched)
 
     def one(self, ask: Ask) -> None:
         """Make a request and show the response, following redirects if that is wanted.
@@ -220,27 +229,31 @@ class Transfer:
         priority = self._options.priority
         value = int(priority) if priority and priority.isdigit() else priority
         content = ask.content
-        body = None if content is None else content.open()
-        headers: list[tuple[str, str]] = list(ask.headers)
-        if content is not None and isinstance(content.source, Multipart):
-            headers.append(("Content-Length", str(content.size)))
+        headers = list(ask.headers)
+        opened = nullcontext() if content is None else content.opened()
         try:
-            if self._shown.request_body and content is not None:
-                self._tell_body(content)
-            if self._options.trailers:
-                return self._send_in_pieces(connection, ask, headers, body, value)
-            return connection.request(
-                ask.method,
-                ask.target,
-                body,
-                headers,
-                priority=value,
-                progress=None if content is None else self._progress.update,
-            )
+            with opened as body:
+                if content is not None:
+                    if isinstance(content.source, Multipart):
+                        headers.append(("Content-Length", str(content.size)))
+                    if self._shown.request_body:
+                        self._tell_body(content)
+                if self._options.trailers:
+                    return self._send_in_pieces(connection, ask, headers, body, value)
+                return connection.request(
+                    ask.method,
+                    ask.target,
+                    body,
+                    headers,
+                    priority=value,
+                    progress=None if content is None else self._progress.update,
+                )
+        except OSError as error:
+            if isinstance(error, HyperError):
+                raise
+            raise CannotRead(error) from error
         finally:
             self._progress.end()
-            if content is not None and isinstance(content.source, Path):
-                body.close()  # type: ignore[union-attr]
 
     def _send_in_pieces(
         self,
@@ -277,7 +290,7 @@ class Transfer:
         if not failed:
             if self._options.download == "" and file is None:
                 name = download.name_for(response, ask.target)
-                file = download.unused(Path(name))
+                file = download.create(Path(name))
             if file is not None:
                 self._save(response, file, have)
             elif self._shown.body and not self._options.null:
@@ -300,11 +313,18 @@ class Transfer:
 
     def _save(self, response: Response, file: Path, have: int) -> None:
         progress = download.Progress(
-            self._err, self._err.isatty() and not self._options.quiet
+            self._err, self._is_watched, more=lambda: self._window(response)
         )
         size = download.save(response, file, have, progress, self._options.raw)
         if not self._options.quiet and self._options.download is not None:
             self._tell(f"saved {one_line(str(file))}, {human(size)}")
+
+    def _window(self, response: Response) -> str:
+        """Return how much the server may send at a time, which grows (HTTP/2)."""
+        window = self._connector.window
+        if window is None or response.version is not HTTPVersion.http20:
+            return ""
+        return f"[stream {response.stream_id}, window {human(window.target)}]"
 
     def _file(self, ask: Ask) -> Path | None:
         """Return the file that the body goes to, if that is known before."""
@@ -409,17 +429,25 @@ def redirected(ask: Ask, status: int, location: str) -> Ask:
     The method and the body change as browsers do it (RFC 9110 section 15.4). What was
     for the server that was asked is not sent to another one, nor without TLS.
 
-    :raises UsageError: if it leads elsewhere than to http or https, or the body cannot
-        be sent a second time.
+    :raises BadRedirect: if it leads elsewhere than to http or https.
+    :raises UsageError: if the body cannot be sent a second time.
     """
-    url = urljoin(f"{ask.server}{ask.target}", location)
-    if not url.lower().startswith(("http://", "https://")):
-        # What parse_url() would take for a host, "data" with a port, is a scheme here.
-        raise UsageError(
-            f"the server redirects to {one_line(location)}, which is neither http nor "
-            f"https"
+    elsewhere = BadRedirect(
+        f"the server redirects to {one_line(location)}, which is neither http nor https"
+    )
+    try:
+        # Bytes that may not stand in a URL are sent by servers all the same.
+        url = urljoin(
+            f"{ask.server}{ask.target}",
+            quote(location.encode("latin-1"), _IN_URL),
         )
-    there = parse_url(url)
+        # What parse_url() would take for a host, "data" with a port, is a scheme here.
+        if not url.lower().startswith(("http://", "https://")):
+            raise elsewhere
+        there = parse_url(url)
+        parse_host(there.server)
+    except ValueError as error:
+        raise elsewhere from error
     headers = list(ask.headers)
     method, content = ask.method, ask.content
     if (status == 303 and method != "HEAD") or (

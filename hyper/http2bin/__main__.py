@@ -2,13 +2,18 @@
 
 The signals are blocked in every thread and taken with sigwait, rather than
 handled: a handler may run at any point of the main thread, with any lock held.
+
+A program that starts it with ``--until-eof`` and a pipe for its standard input can be
+sure that it ends: at the latest when that program does, in whatever way.
 """
 
 from __future__ import annotations
 
 import argparse
+import os
 import signal
 import sys
+import threading
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -20,6 +25,17 @@ SIGNALS = {signal.SIGINT, signal.SIGTERM}
 def wait_for_signal(server: Server) -> None:
     """Wait until this process is asked to end."""
     signal.sigwait(SIGNALS)
+
+
+def end_with_input() -> None:
+    """End this process when its standard input ends."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def main(
@@ -39,11 +55,16 @@ def main(
         metavar="PATH",
         help="write the certificate of the authority here, and leave it there",
     )
+    parser.add_argument(
+        "--until-eof", action="store_true", help="end when standard input does, too"
+    )
     options = parser.parse_args(argv)
     before = signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
     try:
         with serve(tls=not options.no_tls, port=options.port) as server:
             announce(server, options.ca_file)
+            if options.until_eof:
+                end_with_input()
             until(server)
     except (OSError, RuntimeError) as error:
         print(f"http2bin: {error}", file=sys.stderr)

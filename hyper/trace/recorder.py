@@ -11,6 +11,7 @@ is silent from then on.
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Mapping
 from datetime import datetime, timezone
@@ -151,11 +152,22 @@ class Tap:
                     )
                 )
         except Exception as error:
-            # The trace is at fault, not the connection, which must not suffer.
-            self._note("trace", {"failure": f"the trace ends here: {error!r}"})
-            self._silent = True
+            self._fail(error)
 
     def _note(self, kind: str, detail: Mapping[str, Detail]) -> None:
-        if not self._silent:
-            now = self._recorder._now()
-            self._recorder._sink(Record(now, self._number, kind, detail=detail))
+        if self._silent:
+            return
+        try:
+            self._tell(kind, detail)
+        except Exception as error:
+            self._fail(error)
+
+    def _fail(self, error: Exception) -> None:
+        """End the trace: it is at fault, not the connection, which must not suffer."""
+        self._silent = True
+        with contextlib.suppress(Exception):
+            self._tell("trace", {"failure": f"the trace ends here: {error!r}"})
+
+    def _tell(self, kind: str, detail: Mapping[str, Detail]) -> None:
+        now = self._recorder._now()
+        self._recorder._sink(Record(now, self._number, kind, detail=detail))
