@@ -211,3 +211,34 @@ def test_each_url_has_an_adapter_that_keeps_fields_apart(service, plain_service)
             )
         assert server.url.startswith(plugin.prefix)
         assert len(response.headers.getall("Set-Cookie")) == 2
+
+
+#: HTTPie takes its folder of plugins out of the path once they are loaded.
+NO_FOLDER = """
+import sys
+from hyper.contrib import HTTP2TransportPlugin, HTTPTransportPlugin
+import requests
+
+class Gone:
+    def find_spec(self, name, path=None, target=None):
+        if name in {"hyper", "h2", "hpack", "hyperframe"}:
+            raise ModuleNotFoundError(name)
+
+sys.meta_path.insert(0, Gone())
+ca_file, *urls = sys.argv[1:]
+session = requests.Session()
+for plugin in HTTP2TransportPlugin(), HTTPTransportPlugin():
+    session.mount(plugin.prefix, plugin.get_adapter())
+print([session.get(url, verify=ca_file).raw.version for url in urls])
+"""
+
+
+def test_what_the_plugins_need_is_loaded_with_them(service, plain_service):
+    urls = [f"{service.url}/get", f"{plain_service.url}/get"]
+    done = subprocess.run(
+        [sys.executable, "-c", NO_FOLDER, service.ca_file, *urls],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.stdout, done.stderr) == ("[20, 11]\n", "")
