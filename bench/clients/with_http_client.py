@@ -52,5 +52,7 @@ def download(task: Task) -> Work:
     return repeat(call)
 
 
+WORKS = {"get": get, "distinct": distinct, "download": download}
+
 if __name__ == "__main__":
-    main({"get": get, "distinct": distinct, "download": download})
+    main(WORKS)

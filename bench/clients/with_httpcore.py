@@ -66,5 +66,7 @@ def upload(task: Task) -> Work:
     return repeat(call)
 
 
+WORKS = {"get": get, "distinct": distinct, "download": download, "upload": upload}
+
 if __name__ == "__main__":
-    main({"get": get, "distinct": distinct, "download": download, "upload": upload})
+    main(WORKS)

@@ -84,13 +84,13 @@ def upload(task: Task) -> Work:
     return repeat(call)
 
 
+WORKS = {
+    "get": get,
+    "distinct": distinct,
+    "download": download,
+    "upload": upload,
+    "hyper get": hyper_get,
+}
+
 if __name__ == "__main__":
-    main(
-        {
-            "get": get,
-            "distinct": distinct,
-            "download": download,
-            "upload": upload,
-            "hyper get": hyper_get,
-        }
-    )
+    main(WORKS)

@@ -82,13 +82,13 @@ def upload(task: Task) -> Work:
     return repeat(call)
 
 
+WORKS = {
+    "get": get,
+    "distinct": distinct,
+    "in flight": in_flight,
+    "download": download,
+    "upload": upload,
+}
+
 if __name__ == "__main__":
-    main(
-        {
-            "get": get,
-            "distinct": distinct,
-            "in flight": in_flight,
-            "download": download,
-            "upload": upload,
-        }
-    )
+    main(WORKS)

@@ -49,5 +49,7 @@ def download(task: Task) -> Work:
     return repeat(call)
 
 
+WORKS = {"get": get, "hyper get": hyper_get, "download": download}
+
 if __name__ == "__main__":
-    main({"get": get, "hyper get": hyper_get, "download": download})
+    main(WORKS)
