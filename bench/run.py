@@ -45,7 +45,7 @@ def main() -> None:
     workloads = plan(0.2 if options.quick else 1)
     letters = set("".join(options.letters)) or {each.letter for each in workloads}
     workloads = [each for each in workloads if each.letter in letters]
-    rounds = options.rounds or (3 if options.quick else 5)
+    rounds = options.rounds or (2 if options.quick else 5)
     results = Results()
     with tempfile.TemporaryDirectory() as directory, serve(Path(directory)) as origin:
         for number in range(rounds):

@@ -8,7 +8,7 @@ from itertools import groupby
 from plan import Kind, Workload
 from results import Results, Run
 
-ROW = "{} {:22} {:14}"
+ROW = "{} {:22} {:16}"
 CELL = "{:>10}"
 
 

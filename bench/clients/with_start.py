@@ -1,8 +1,8 @@
 """Python itself, started again and again: to import a library, or for one response.
 
-A work is "import MODULE", "nothing", or "first NAME", which starts the client program
-of this name for one request. The time is that of the whole process, and the median of
-many of them.
+A work is a statement that imports something, "nothing", or "first NAME", which starts
+the client program of this name for one request. The time is that of the whole process,
+and the median of many of them.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def command(task: Task) -> list[str]:
     if task.work == "nothing":
         return [sys.executable, "-c", "pass"]
     verb, _, name = task.work.partition(" ")
-    if verb == "import":
+    if verb != "first":
         return [sys.executable, "-c", task.work]
     once = replace(task, work="get", count=1, warm_up=0)
     program = Path(__file__).with_name(f"with_{name}.py")
