@@ -39,6 +39,7 @@ from ..common.exceptions import (
     TLSError,
 )
 from ..common.protocol import HTTPVersion
+from ..common.target import parse_host
 from ..connection import HTTPConnection
 from ..trace import Record, Recorder, load, save
 from ..trace.file import lines, writer
@@ -46,7 +47,7 @@ from .connect import BadTLSFile, Connector
 from .content import CannotRead, content_of
 from .download import CannotResume
 from .frames import FrameView, HeadView, Sink
-from .items import UsageError, parse_url, parse_words
+from .items import Order, UsageError, parse_url, parse_words
 from .local import NoServer, serving
 from .options import FRAME_KINDS, Options, parse
 from .output import BodyView, CannotWrite
@@ -124,6 +125,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _run(parse(words))
         except UsageError as error:
             return _fail(error, USAGE_ERROR)
+        except LocalProtocolError as error:
+            return _fail(error, USAGE_ERROR)
         except CannotRead as error:
             return _fail(error, CANNOT_READ)
         except CannotWrite as error:
@@ -198,7 +201,14 @@ def _run(options: Options) -> int:
 
 def _perform(options: Options, server: str | None) -> int:
     """Make the requests of a command line; return the exit status."""
-    asks = _asks(options, server)
+    order = parse_words(options.words, server)
+    asks = _asks(order, options)
+    if options.curl:
+        from .curl import curl_line
+
+        line = curl_line(asks, order.items, options)
+        BodyView(sys.stdout).write(f"{line}\n".encode())
+        return 0
     paint = Painter(wants_colours(sys.stderr, options.pretty))
     kept: list[Record] = []
     stat = Stat()
@@ -219,9 +229,13 @@ def _perform(options: Options, server: str | None) -> int:
                 _save(path, kept, _started(recorder))
 
 
-def _asks(options: Options, server: str | None) -> list[Ask]:
+def _asks(order: Order, options: Options) -> list[Ask]:
     """Return the requests that a command line asks for."""
-    order = parse_words(options.words, server)
+    if options.netrc is not None and order.credentials is None:
+        from .netrc import credentials_for
+
+        host = parse_host(order.server).host
+        order = replace(order, credentials=credentials_for(host, options.netrc))
     content = content_of(order.items, options.data, options.form, options.multipart)
     first = ask_of(order, content, options)
     asks = [first]
@@ -285,6 +299,8 @@ def _fail(error: Exception, status: int) -> int:
 def _hint(text: str, status: int) -> str:
     if "ALPN chose" in text:
         return "--h2 demands HTTP/2."
+    if "h2c='prior-knowledge'" in text:
+        return "--h2 does that."
     if "does not speak TLS on this port" in text:
         return "Try http://."
     return _HINTS.get(status, "")

@@ -17,7 +17,10 @@ _EXAMPLES = (
     ("hyper --frames https://http2bin.org/get", "Show the frames of HTTP/2."),
     ("hyper --local --trace picture.html /get", "Draw a request to a local server."),
 )
-_FILES = ("--output", "--cacert", "--cert", "--key", "--unix-socket", "--trace")
+_FILES = (
+    *("--output", "--cacert", "--cert", "--key", "--unix-socket", "--trace"),
+    "--netrc",
+)
 
 
 def manual() -> str:

@@ -1,8 +1,8 @@
 """The options of the command, in groups: one table for parsing, help, man page and
 completion.
 
-Three options have a value that may be left out, ``--frames``, ``--download`` and
-``--ping``: it is joined by ``=``, never the next word, which would swallow the URL.
+Some options have a value that may be left out, such as ``--frames``: it is joined by
+``=``, never the next word, which would swallow the URL.
 Words that begin with a dash go behind ``--``.
 """
 
@@ -43,7 +43,7 @@ PRETTY = ("auto", "all", "format", "colors", "none")
 SHELLS = ("bash", "zsh", "fish")
 MAX_REDIRECTS = 30
 #: Options whose value may be left out, and what it is then.
-_OPTIONAL = {"--frames": "all", "--download": "", "--ping": "1"}
+_OPTIONAL = {"--frames": "all", "--download": "", "--ping": "1", "--netrc": ""}
 #: The kinds of frames that --frames can choose, by their names here.
 FRAME_KINDS = (
     *("data", "headers", "priority", "reset", "settings", "push", "ping", "goaway"),
@@ -85,6 +85,7 @@ class Options(argparse.Namespace):
     connect_to: list[Replacement]
     sni: str | None
     unix_socket: str | None
+    netrc: str | None
     interface: str | None
     ipv4: bool
     ipv6: bool
@@ -124,6 +125,7 @@ class Options(argparse.Namespace):
     threads: int
     # others
     local: bool
+    curl: bool
     completion: str | None
     manual: bool
 
@@ -242,6 +244,11 @@ def _add_connect(group: _Group) -> None:
     )
     add("--sni", metavar="NAME", help="ask for this name in TLS, and verify it")
     add("--unix-socket", metavar="PATH", help="connect to this socket")
+    add(
+        "--netrc",
+        metavar="[=FILE]",
+        help="take the user and the password from .netrc, or from this file",
+    )
     add("--interface", metavar="NAME", help="connect from this interface or address")
     add("-4", dest="ipv4", action="store_true", help="use IPv4 only")
     add("-6", dest="ipv6", action="store_true", help="use IPv6 only")
@@ -419,6 +426,11 @@ def _add_others(group: _Group) -> None:
         help="start a server for this one request: URL is a path of hyper.http2bin",
     )
     add(
+        "--curl",
+        action="store_true",
+        help="print the command line of curl for this request, and do nothing else",
+    )
+    add(
         "--completion",
         choices=SHELLS,
         metavar="|".join(SHELLS),
@@ -446,6 +458,7 @@ def _check(options: Options) -> None:
         ("form", "multipart", "data"),
         ("output", "download", "null"),
         ("proxy", "unix_socket"),
+        ("local", "curl"),
     ):
         chosen = [name for name in names if getattr(options, name) not in (None, False)]
         if len(chosen) > 1:
