@@ -6,6 +6,7 @@ is :class:`Lines`: ``a:hello`` and a line feed is a word for whoever waits for `
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -20,6 +21,7 @@ from threads import (
     background,
     frames,
     interrupt_main_thread,
+    interrupted_at,
     interruptions,
     wait_for,
 )
@@ -33,6 +35,7 @@ from hyper.common.exceptions import (
     WriteTimeout,
 )
 from hyper.common.protocol import EVERYONE
+from hyper.transport import bufsocket
 from hyper.transport.bufsocket import (
     MAX_UNSENT,
     PUMP_SIZE,
@@ -1161,6 +1164,65 @@ class TestAccidents:
         wait_for(lambda: line.blocked == blocked - 1)
         line.peer.sendall(b"a:1\n")
         assert (leader.result() if leader else line.receive("a")) == "1"
+
+    @pytest.mark.scenario(216, 233)
+    @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of half a bell
+    @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+    @pytest.mark.parametrize("role", ["alone", "follower", "queuing", "giving way"])
+    def test_a_signal_that_comes_at_any_point_leaves_nobody_waiting(
+        self, connect, role
+    ):
+        def queue_for_the_lock(line):
+            with line.wire:
+                pass
+
+        def hold_the_lock(line, over):
+            with line.wire:
+                held.append(line)
+                wait_for(lambda: line.wire.queuing or over)
+
+        def use(line):
+            if role == "giving way":
+                with line.wire:
+                    others.append(background(queue_for_the_lock, line))
+                    wait_for(lambda: line.wire.queuing)
+                    line.wire.give_way()
+            elif role == "alone":
+                line.peer.sendall(b"a:1\n")
+                line.protocol.to_send += b"question"
+                with line.wire.unlooked():  # so that it leads
+                    line.wire.wait_until(
+                        lambda: line.protocol.words["a"], "a", within(), "waiting"
+                    )
+            else:
+                line.receive("a", seconds=0.001)
+
+        held = []
+        for point in range(1000):
+            line = connect()
+            over, others = [], []
+            if role != "alone":
+                others.append(line.start(line.receive, "b"))
+            if role == "queuing":
+                others.append(background(hold_the_lock, line, over))
+                wait_for(lambda: line in held)  # noqa: B023
+            try:
+                with interrupted_at(point, bufsocket.__file__) as hit:
+                    use(line)
+            except (Interrupted, ReadTimeout):
+                pass
+            over.append(True)
+            with contextlib.suppress(BrokenPipeError):  # It may be closed by now.
+                line.peer.sendall(b"b:2\n")
+            for other in others:
+                wait_for(lambda: not other.running)  # noqa: B023
+                with contextlib.suppress(ConnectionLost):  # It may be abandoned.
+                    other.result()
+            assert line.wire.queuing == 0
+            queue_for_the_lock(line)
+            if not hit:
+                break
+        assert point > 10
 
     @pytest.mark.scenario(216, 233)
     def test_a_bug_in_the_protocol_ends_the_connection_for_all(self, connect):

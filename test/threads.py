@@ -141,6 +141,39 @@ def interrupt_main_thread(seen: list[int]) -> None:
     wait_for(lambda: len(seen) > before)
 
 
+@contextmanager
+def interrupted_at(number: int, file: str) -> Iterator[list[str]]:
+    """Raise in this thread where a signal handler may raise, at one of these points.
+
+    That is where a function begins, and where a call of C code has ended.
+
+    :param number: which of the points, from 0.
+    :param file: where the code is that has them. What begins with ``__exit__`` is left
+        out: the interpreter has no way to give up what was entered.
+    :returns: a list that gets the point's name.
+    """
+    hit: list[str] = []
+    points = 0
+
+    def look(frame: FrameType, event: str, argument: object) -> None:
+        nonlocal points
+        if event not in ("call", "c_return") or frame.f_code.co_filename != file:
+            return
+        if event == "call" and frame.f_code.co_name == "__exit__":
+            return
+        points += 1
+        if points > number and not hit:
+            hit.append(f"{event} in {frame.f_code.co_name}, line {frame.f_lineno}")
+            raise Interrupted
+
+    before = sys.getprofile()
+    sys.setprofile(look)
+    try:
+        yield hit
+    finally:
+        sys.setprofile(before)
+
+
 def wait_until_main_thread_blocks() -> None:
     """Return when the main thread has stood at one instruction for a while."""
     seen: list[object] = []

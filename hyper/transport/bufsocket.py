@@ -60,6 +60,8 @@ LARGE_READ_SIZE = 4 * READ_SIZE
 PUMP_SIZE = 1024 * 1024
 #: How often a thread that gives way looks whether another has gone: about 100 us.
 YIELDS = 100
+#: The arguments of ``acquire``, for ``map``; see :meth:`_take_the_lock`.
+_AT_ONCE, _PATIENTLY = (False,), (True,)
 #: Bytes that may wait to be sent. Uploads stay far below it; a peer that makes us
 #: answer and does not read the answers reaches it (CVE-2019-9517).
 MAX_UNSENT = 4 * 1024 * 1024
@@ -236,12 +238,12 @@ class BufferedSocket:
         self._heir: threading.Lock | None = None
 
     def __enter__(self) -> BufferedSocket:
-        self._take_the_lock()
         try:
+            self._take_the_lock()
             if not self._readers and self._heir is None:
                 self._take_in()
         except BaseException:
-            self._give_up_the_lock()
+            self._let_go()
             raise
         return self
 
@@ -251,25 +253,36 @@ class BufferedSocket:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        try:
+            self._leave(error)
+        finally:
+            self._owner = 0
+            self._lock.release()
+            if self._attention:
+                self.attend()
+
+    def _leave(self, error: BaseException | None) -> None:
+        """Do what has to be done before the lock is given up."""
         harmless = None
         if self._harmless:
             harmless = self._harmless.pop(threading.get_ident(), None)
+        if not (error is None or isinstance(error, Exception) or error is harmless):
+            # A signal handler raised it, perhaps in the middle of a verb.
+            self._abandon(error)
+            return
         try:
-            if error is None or isinstance(error, Exception) or error is harmless:
-                if self._holding and not self._closed:
-                    self._holding = False
-                    self._wake()
-                elif self._contenders and not self._closed:
-                    self._due = True
-                    self._wake()  # The last of those who queue sends for all.
-                else:
-                    self._send()
-                self._promote()
+            if self._holding and not self._closed:
+                self._holding = False
+                self._wake()
+            elif self._contenders and not self._closed:
+                self._due = True
+                self._wake()  # The last of those who queue sends for all.
             else:
-                # A signal handler raised it, perhaps in the middle of a verb.
-                self._abandon(error)
-        finally:
-            self._give_up_the_lock()
+                self._send()
+            self._promote()
+        except BaseException as interruption:
+            self._abandon(interruption)  # Perhaps not all were woken who should be.
+            raise
 
     def unlooked(self) -> AbstractContextManager[BufferedSocket]:
         """Return a context manager that holds the lock without reading first.
@@ -280,19 +293,33 @@ class BufferedSocket:
         return _Unlooked(self)
 
     def _take_the_lock(self) -> None:
-        if not self._lock.acquire(blocking=False):
-            self._queue_for_the_lock()
-        self._owner = threading.get_ident()
+        """Take the lock, and note that it is taken.
 
-    def _queue_for_the_lock(self) -> None:
-        self._contenders.append(None)
+        Signal handlers run when a function begins and when a call of C code has ended.
+        One that raises must not come between the two, or nobody would ever release the
+        lock. Here unpacking takes it, which is no call, and none follows.
+        """
+        me = threading.get_ident()
+        (taken,) = map(self._lock.acquire, _AT_ONCE)
+        if taken:
+            self._owner = me
+        else:
+            self._queue_for_the_lock(me)
+
+    def _queue_for_the_lock(self, me: int) -> None:
         try:
-            self._lock.acquire()
-        except BaseException:  # A signal handler raised it.
+            self._contenders.append(None)
+            (_,) = map(self._lock.acquire, _PATIENTLY)
+            self._owner = me
+        finally:
             self._contenders.pop()
-            self.attend()  # Somebody may have left bytes for this thread to send.
-            raise
-        self._contenders.pop()
+
+    def _let_go(self) -> None:
+        """Give the lock up, if this thread has it, when it could not be used."""
+        if self.held_here:
+            self._owner = 0
+            self._lock.release()
+        self.attend()  # Somebody may have left bytes for this thread to send.
 
     def attend(self) -> None:
         """Let the Protocol do what it was left to do, without waiting for the lock.
@@ -304,28 +331,24 @@ class BufferedSocket:
         if os.getpid() != self._process:
             return
         self._attention = True
-        if self._lock.acquire(blocking=False):
-            self._attention = False
-            self._owner = threading.get_ident()
+        while self._attention:
+            me = threading.get_ident()
+            (taken,) = map(self._lock.acquire, _AT_ONCE)
+            if not taken:
+                return
+            self._owner = me
             try:
+                self._attention = False
                 self._send()
                 self._promote()
             finally:
-                self._give_up_the_lock()
+                self._owner = 0
+                self._lock.release()
 
     @property
     def held_here(self) -> bool:
         """True if this very thread holds the lock. Needs no lock."""
         return self._owner == threading.get_ident()
-
-    def _give_up_the_lock(self) -> None:
-        self._release()
-        if self._attention:
-            self.attend()
-
-    def _release(self) -> None:
-        self._owner = 0
-        self._lock.release()
 
     # What callers ask. The lock is held unless said otherwise.
 
@@ -459,7 +482,7 @@ class BufferedSocket:
 
     def _withdraw(self, key: object, waiter: threading.Lock) -> None:
         """Take back the entry of a thread that slept, or what it was woken to do."""
-        interruption = self._take_back_the_lock()
+        interruption = self._take_back_the_lock(threading.get_ident())
         try:
             self._forget(key, waiter)
             if self._heir is waiter:
@@ -538,14 +561,14 @@ class BufferedSocket:
         if not self._contenders:
             return
         queued = len(self._contenders)
-        self._release()
-        for _ in range(YIELDS):
-            time.sleep(0)
-            if len(self._contenders) < queued:
-                break
-        interruption = self._take_back_the_lock()
-        if interruption is not None:
-            raise interruption
+
+        def step_aside() -> None:
+            for _ in range(YIELDS):
+                time.sleep(0)
+                if len(self._contenders) < queued:
+                    return
+
+        self._without_the_lock(step_aside)
 
     def speak(self, protocol: Protocol) -> None:
         """Let ``protocol`` have the connection, with all bytes that came before it."""
@@ -678,16 +701,9 @@ class BufferedSocket:
         self._pollers += 1
         self._readers += reading
         self._writers += writing
-        self._release()
         try:
-            if self._attention:
-                self.attend()
-            post.poll.poll(milliseconds)
-        except BaseException as error:
-            self._harmless[threading.get_ident()] = error
-            raise
+            self._without_the_lock(lambda: post.poll.poll(milliseconds))
         finally:
-            interruption = self._take_back_the_lock()
             self._pollers -= 1
             self._readers -= reading
             self._writers -= writing
@@ -695,8 +711,6 @@ class BufferedSocket:
             post.bell.silence()
             if self._closed and not self._pollers:
                 self._close_descriptors()
-        if interruption is not None:
-            raise interruption
         self._take_in()
         self._send()
 
@@ -717,42 +731,44 @@ class BufferedSocket:
         waiter.acquire()
         self._waiters.setdefault(key, []).append(waiter)
         left = deadline.left()
-        self._release()
+        limit = -1 if left is None else left
         try:
-            if self._attention:
-                self.attend()
-            waiter.acquire(timeout=-1 if left is None else left)
-        except BaseException as error:
-            self._harmless[threading.get_ident()] = error
-            raise
+            self._without_the_lock(lambda: waiter.acquire(timeout=limit))
         finally:
-            interruption = self._take_back_the_lock()
             self._forget(key, waiter)
             if self._heir is waiter:
                 self._heir = None
+
+    def _without_the_lock(self, block: Callable[[], object]) -> None:
+        """Call ``block`` without the lock, and have it again whatever happens.
+
+        What a signal handler raises meanwhile is raised when the lock is back: else the
+        caller's books would be wrong, and its caller would give back a lock that it
+        does not have.
+        """
+        me = self._owner
+        interruption: BaseException | None = None
+        try:
+            self._owner = 0
+            self._lock.release()
+            if self._attention:
+                self.attend()
+            block()
+        except BaseException as error:
+            interruption = error
+        interruption = self._take_back_the_lock(me) or interruption
         if interruption is not None:
+            self._harmless[me] = interruption
             raise interruption
 
-    def _take_back_the_lock(self) -> BaseException | None:
-        """Take the lock; return what a signal handler raised meanwhile, if one did.
-
-        An exception here must not get through: the caller's books would be wrong, and
-        its caller would give back a lock that it does not have.
-        """
-        taken: list[bool] = []
+    def _take_back_the_lock(self, me: int) -> BaseException | None:
+        """Take the lock; return what a signal handler raised meanwhile, if one did."""
         interruption = None
-        self._contenders.append(None)
-        while not taken:
+        while self._owner != me:
             try:
-                # In one call of C code, so that nothing can be raised between taking
-                # the lock and noting that it is taken.
-                taken.extend(map(self._lock.acquire, (True,)))
+                self._queue_for_the_lock(me)
             except BaseException as error:
                 interruption = error
-        self._contenders.pop()
-        self._owner = threading.get_ident()
-        if interruption is not None:
-            self._harmless[self._owner] = interruption
         return interruption
 
     def _forget(self, key: object, waiter: threading.Lock) -> None:
@@ -790,8 +806,10 @@ class BufferedSocket:
                 touched.add(self)  # the key of those that wait until enough is sent
             everyone = EVERYONE in touched or self._closed
             for key in list(self._waiters) if everyone else touched:
-                for waiter in self._waiters.pop(key, ()):
-                    waiter.release()
+                for waiter in self._waiters.get(key, ()):
+                    if waiter.locked():  # else an interruption came after this once
+                        waiter.release()
+                self._waiters.pop(key, None)
             self._ring(lambda key: everyone or key in touched)
         touched.clear()
 
@@ -1008,7 +1026,11 @@ class _Unlooked:
         self._wire = wire
 
     def __enter__(self) -> BufferedSocket:
-        self._wire._take_the_lock()
+        try:
+            self._wire._take_the_lock()
+        except BaseException:
+            self._wire._let_go()
+            raise
         return self._wire
 
     def __exit__(

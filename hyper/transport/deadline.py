@@ -226,22 +226,27 @@ class Deadlines:
 
 
 class Mutex:
-    """A lock whose waits have deadlines. Not re-entrant."""
+    """A lock whose waits have deadlines. Not re-entrant.
 
-    __slots__ = ("_lock",)
+    :ivar release: gives the lock back.
+    """
+
+    __slots__ = ("_lock", "release")
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
+        # In C: no signal handler can raise before it has begun.
+        self.release: Callable[[], None] = self._lock.release
 
     def acquire(self, deadline: Deadline, doing: str) -> None:
         """Take the lock, or raise the deadline's error."""
         left = deadline.left()
-        if not self._lock.acquire(timeout=-1 if left is None else left):
+        limit = -1 if left is None else left
+        # By unpacking: a signal handler runs at the end of a call, and if it raised
+        # there, nobody would know that the lock is taken.
+        (taken,) = map(self._lock.acquire, (True,), (limit,))
+        if not taken:
             raise deadline.error(doing)
-
-    def release(self) -> None:
-        """Give the lock back."""
-        self._lock.release()
 
 
 def new_lock() -> AbstractContextManager[bool]:
