@@ -1168,7 +1168,9 @@ class TestAccidents:
     @pytest.mark.scenario(216, 233)
     @pytest.mark.filterwarnings("ignore:unclosed:ResourceWarning")  # of half a bell
     @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-    @pytest.mark.parametrize("role", ["alone", "follower", "queuing", "giving way"])
+    @pytest.mark.parametrize(
+        "role", ["alone", "follower", "asleep", "queuing", "giving way"]
+    )
     def test_a_signal_that_comes_at_any_point_leaves_nobody_waiting(
         self, connect, role
     ):
@@ -1194,6 +1196,11 @@ class TestAccidents:
                     line.wire.wait_until(
                         lambda: line.protocol.words["a"], "a", within(), "waiting"
                     )
+            elif role == "asleep":
+                wait_for(lambda: line.wire.polling)
+                line.wire.sleep_until(
+                    lambda: line.protocol.words["a"], "a", within(0.001)
+                )
             else:
                 line.receive("a", seconds=0.001)
 

@@ -477,12 +477,25 @@ class BufferedSocket:
                 woken = waiter.acquire(timeout=-1 if left is None else left)
         finally:
             if not woken or self._heir is waiter:
-                self._withdraw(key, waiter)
+                try:
+                    self._withdraw(key, waiter)
+                except BaseException:
+                    self._withdraw(key, waiter)  # The first one may not have begun.
+                    raise
         return ready()
 
     def _withdraw(self, key: object, waiter: threading.Lock) -> None:
-        """Take back the entry of a thread that slept, or what it was woken to do."""
-        interruption = self._take_back_the_lock(threading.get_ident())
+        """Take back the entry of a thread that slept, or what it was woken to do.
+
+        May be called once more.
+        """
+        me = threading.get_ident()
+        interruption: BaseException | None = None
+        while self._owner != me:
+            try:
+                self._take_the_lock()
+            except BaseException as error:
+                interruption = error
         try:
             self._forget(key, waiter)
             if self._heir is waiter:
@@ -756,27 +769,23 @@ class BufferedSocket:
             block()
         except BaseException as error:
             interruption = error
-        interruption = self._take_back_the_lock(me) or interruption
-        if interruption is not None:
-            self._harmless[me] = interruption
-            raise interruption
-
-    def _take_back_the_lock(self, me: int) -> BaseException | None:
-        """Take the lock; return what a signal handler raised meanwhile, if one did."""
-        interruption = None
         while self._owner != me:
             try:
                 self._queue_for_the_lock(me)
             except BaseException as error:
                 interruption = error
-        return interruption
+        if interruption is not None:
+            self._harmless[me] = interruption
+            raise interruption
 
     def _forget(self, key: object, waiter: threading.Lock) -> None:
         others = self._waiters.get(key)
-        if others is not None and waiter in others:
+        if others is None:
+            return
+        if waiter in others:
             others.remove(waiter)
-            if not others:
-                del self._waiters[key]
+        if not others:  # Perhaps since a call before this one was interrupted.
+            self._waiters.pop(key, None)
 
     def _promote(self) -> None:
         """If nobody polls for what has to be polled for, wake a thread that then does.
