@@ -176,6 +176,18 @@ def test_more_promises_than_anybody_needs_are_refused(pushing):
     assert not page.closed
 
 
+def test_pushes_that_came_whole_and_nobody_took_still_count(pushing):
+    for number in range(MAX_PUSHES):
+        pushing.send(pushing.promise(2 + 2 * number))
+        pushing.respond(2 + 2 * number, b"pushed")
+    pushing.send(pushing.promise(2 + 2 * MAX_PUSHES))
+    pushing.send_headers(1)
+    page = pushing.conn.get_response()
+    assert pushing.want_reset(2 + 2 * MAX_PUSHES) == ErrorCodes.REFUSED_STREAM
+    assert len(list(pushing.conn.get_pushes())) == MAX_PUSHES
+    assert not page.closed
+
+
 def test_who_closes_the_page_gives_up_its_pushes(pushing):
     pushing.send(pushing.promise(2), pushing.headers(1))
     response = pushing.conn.get_response()

@@ -88,7 +88,8 @@ PROBE_AFTER = 2
 #: How many round trips in a row may leave the window as it is before the measuring
 #: ends: servers take exception to clients that PING without end.
 PROBES_IN_VAIN = 3
-#: How many pushed responses there may be at a time; more are refused.
+#: How many pushed responses may be under way at a time, and how many may wait beside
+#: one response for the user to take them; more are refused.
 MAX_PUSHES = 32
 #: How many origins a server may announce to be remembered.
 MAX_ANNOUNCED = 100
@@ -589,6 +590,7 @@ class H2Protocol:
         elif (
             parent is None
             or self._pushes >= MAX_PUSHES
+            or len(parent.stream.promises) >= MAX_PUSHES
             or pseudo[b":authority"].lower() not in self._authorities
         ):
             self._send_reset(pushed_id, ErrorCodes.REFUSED_STREAM)

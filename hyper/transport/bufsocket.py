@@ -339,8 +339,7 @@ class BufferedSocket:
             self._owner = me
             try:
                 self._attention = False
-                self._send()
-                self._promote()
+                self._leave(None)
             finally:
                 self._owner = 0
                 self._lock.release()
