@@ -171,6 +171,16 @@ class Response:
         :returns: at least one byte, or ``b""`` at the end of the body.
         :raises HyperError: as :meth:`read` does.
         """
+        if (
+            self._chunks
+            and amt < 0
+            and self._decoded is decode_content
+            and self._decoder is None
+            and not (self._buffer or self._cut_short)
+        ):
+            piece = self._chunks.popleft()
+            if piece:
+                return piece  # As a rule, in a download.
         self._begin(decode_content)
         if self._buffer:
             return self._take_buffered(None if amt < 0 else amt)
@@ -484,8 +494,7 @@ class Response:
             taken = len(sizes)
             self._chunks.extend(_emptied(stream.chunks, taken))
             stream.buffered = 0
-            for size in sizes:
-                self._line.protocol.consumed(stream, size)
+            self._line.protocol.consumed(stream, *sizes)
         if not taken and stream.error is not None:
             raise stream.error.fresh()
 

@@ -132,8 +132,8 @@ class WireProtocol(Protocol, Interface):
         :raises LocalProtocolError: if this request can have none.
         """
 
-    def consumed(self, stream: Stream, amount: int) -> None:
-        """The user took ``amount`` bytes of body: the peer may send as many more."""
+    def consumed(self, stream: Stream, *sizes: int) -> None:
+        """The user took pieces of the body of these sizes: so much more may come."""
 
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
         """Give the exchange up, telling the peer ``code`` where that can be told.

@@ -324,14 +324,14 @@ class H11Protocol:
 
     # Verbs: the end
 
-    def consumed(self, stream: Stream, amount: int) -> None:
-        """The user took ``amount`` bytes of body: the peer may send as many more.
+    def consumed(self, stream: Stream, *sizes: int) -> None:
+        """The user took pieces of the body of these sizes: so much more may come.
 
         ``stream.buffered`` is not changed: it says what ``stream.chunks`` holds, and
         is kept by whoever takes from it.
         """
         if stream is self._stream:
-            self._unread -= amount
+            self._unread -= sum(sizes)
 
     def reset(self, stream: Stream, error: HyperError | None, code: int) -> None:
         """Give the exchange up, which in HTTP/1.1 takes the connection with it.

@@ -54,6 +54,19 @@ class OriginReceived(Event):
     origins: tuple[bytes, ...]
 
 
+@dataclass(frozen=True)
+class DataRunReceived(Event):
+    """Frames of DATA came in a row, all of one stream and of one length.
+
+    It stands for an event ``DataReceived`` for each. None of them has padding, is
+    empty, or ends the stream.
+    """
+
+    stream_id: int
+    #: What each frame holds.
+    pieces: list[bytes]
+
+
 def client_settings(wanted: Mapping[int, int]) -> Settings:
     """Return what a client says in its first SETTINGS frame."""
     values: dict[int, int] = {

@@ -65,7 +65,7 @@ from ..common.validation import (
     promise_fault,
     strip_values,
 )
-from .dialect import OriginReceived
+from .dialect import DataRunReceived, OriginReceived
 from .window import AutoFlowControlManager, BaseFlowControlManager, Windows
 
 #: RFC 9113 section 5.1.1.
@@ -434,14 +434,17 @@ class H2Protocol:
         stream.sent = True
         self._settle(stream)
 
-    def consumed(self, stream: Stream, amount: int) -> None:
+    def consumed(self, stream: Stream, *sizes: int) -> None:
         exchange = self._exchanges.get(stream.stream_id)
         if exchange is None or stream.over:
             return
-        paid = min(amount, exchange.advanced)
-        exchange.advanced -= paid
-        if amount > paid:
-            self._credit_stream(exchange, amount - paid)
+        if type(exchange.window) is AutoFlowControlManager:
+            sizes = (sum(sizes),)  # Managers of users are told of each frame.
+        for size in sizes:
+            paid = min(size, exchange.advanced)
+            exchange.advanced -= paid
+            if size > paid:
+                self._credit_stream(exchange, size - paid)
 
     def _credit_stream(self, exchange: _Exchange, amount: int) -> None:
         increment = exchange.window.credit(amount)
@@ -633,6 +636,38 @@ class H2Protocol:
             if stream.sending:
                 self._advance(exchange)
             self._measure(exchange)
+
+    def _take_run(self, event: DataRunReceived) -> None:
+        """Take frames of DATA at once, as they would be taken one by one."""
+        pieces = event.pieces
+        length = len(pieces) * len(pieces[0])
+        exchange = self._exchanges.get(event.stream_id)
+        if (
+            exchange is None
+            or type(exchange.window) is not AutoFlowControlManager  # others count them
+            or (
+                exchange.expected is not None
+                and exchange.received + length > exchange.expected
+            )
+        ):
+            for piece in pieces:
+                self._take_data(
+                    DataReceived(
+                        stream_id=event.stream_id,
+                        data=piece,
+                        flow_controlled_length=len(piece),
+                    )
+                )
+            return
+        self._credit_connection(length)
+        exchange.received += length
+        stream = exchange.stream
+        stream.chunks.extend(pieces)
+        stream.buffered += length
+        self.touched.add(stream)
+        if stream.sending:
+            self._advance(exchange)
+        self._measure(exchange)
 
     def _advance(self, exchange: _Exchange) -> None:
         """Give credit for what is not consumed yet: its consumer is busy sending."""
@@ -860,6 +895,7 @@ _EVENTS: dict[type[Event], Callable[..., None]] = {
     ResponseReceived: H2Protocol._take_response,
     PushedStreamReceived: H2Protocol._take_push,
     DataReceived: H2Protocol._take_data,
+    DataRunReceived: H2Protocol._take_run,
     TrailersReceived: H2Protocol._take_trailers,
     StreamEnded: H2Protocol._take_end,
     StreamReset: H2Protocol._take_reset,

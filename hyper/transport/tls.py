@@ -45,6 +45,12 @@ HTTP11 = "http/1.1"
 # What SSLObject.read is asked for at once; OpenSSL gives one record, 16 KiB at most.
 _RECORD = 16384
 
+# What plain text is collected in where there is more than a record of it. The buffers
+# belong to all connections: one is taken for the length of a call, so that a connection
+# that is idle has none. Taking one and giving it back is atomic each.
+_PLENTY = 18 * _RECORD
+_buffers: list[bytearray] = []
+
 # ALPN is a property of a context, but contexts are shared: by users, between
 # connections, between HTTP versions. OpenSSL copies the list when it makes an object
 # from a context, so setting it and making the object under one lock keeps them apart.
@@ -129,6 +135,9 @@ class TLSFilter:
         self._incoming.write(data)
         if not self.established and not self._shake_hands():
             return b""
+        return self._read_few() if len(data) < 2 * _RECORD else self._read_many()
+
+    def _read_few(self) -> bytes:
         pieces = []
         try:
             while True:
@@ -144,6 +153,34 @@ class TLSFilter:
         except ssl.SSLError as error:
             self._fail(error)
         return b"".join(pieces)
+
+    def _read_many(self) -> bytes:
+        """Do as :meth:`_read_few`, with one piece of memory for all records."""
+        try:
+            buffer = _buffers.pop()
+        except IndexError:
+            buffer = bytearray(_PLENTY)
+        pieces = []
+        end = 0
+        read = self._tls.read
+        with memoryview(buffer) as view:
+            try:
+                while True:
+                    size = read(_RECORD, view[end:])
+                    if not size:
+                        self.ended = True
+                        break
+                    end += size
+                    if end == _PLENTY:
+                        pieces.append(bytes(view))
+                        end = 0
+            except ssl.SSLWantReadError:
+                pass
+            except ssl.SSLError as error:
+                self._fail(error)
+            pieces.append(bytes(view[:end]))
+        _buffers.append(buffer)
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
     def encrypt(self, data: bytes) -> bytes:
         """Take plain bytes and return what has to go onto the wire now.
