@@ -109,7 +109,7 @@ class Exchange:
     watch: Watch | None = None
     #: Whether the request ends when the body that is being sent does.
     final: bool = True
-    #: Made anew each time that the request is sent.
+    #: Of a request with a body; made anew each time that it is sent.
     meter: Meter = field(init=False)
     #: Where it was sent, and how much had been queued and received there before.
     _sent: tuple[Line, Stream, int, int] | None = None
@@ -503,19 +503,25 @@ class Exchanger(Generic[R]):
             with self._mutex:
                 if self._line is not line:
                     return False
-                own = exchange.stream_id >= protocol.next_stream_id
-                protocol.skip_to(exchange.stream_id if own else self._unreserved)
-                self._next_stream_id = protocol.next_stream_id
-                if not protocol.accepting:
-                    return False  # There are no more ids.
+                next_stream_id = protocol.next_stream_id
+                own = exchange.stream_id >= next_stream_id
+                wanted = exchange.stream_id if own else self._unreserved
+                if wanted > next_stream_id:
+                    protocol.skip_to(wanted)
+                    self._next_stream_id = protocol.next_stream_id
+                    if not protocol.accepting:
+                        return False  # There are no more ids.
                 stream = protocol.open(exchange.request, end_stream)
                 self._next_stream_id = protocol.next_stream_id
             exchange.sent(line, stream, queued_before, wire.received_bytes)
-            exchange.meter = Meter(exchange.request.body_length)
+            if not end_stream:
+                exchange.meter = Meter(exchange.request.body_length)
             hold = batched or (not end_stream and exchange.sends_body)
+            if hold and wire.hold(MAX_QUEUED):
+                return True
             doing = f"sending the request on stream {stream.stream_id}"
             try:
-                wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED, hold)
+                wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED)
             except HyperError as error:
                 if isinstance(error, Timeout):
                     protocol.reset(stream, error, CANCEL)
@@ -662,9 +668,8 @@ class Exchanger(Generic[R]):
             return None
         amount = min(len(rest), protocol.sendable(stream))
         protocol.send_data(stream, bytes(rest[:amount]), last and amount == len(rest))
-        if self._batch.depth and exchange.body.whole:
-            wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED, hold=True)
-        else:
+        batched = self._batch.depth > 0 and exchange.body.whole
+        if not (batched and wire.hold(MAX_QUEUED)):
             wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
         return amount
 
@@ -704,9 +709,10 @@ class Exchanger(Generic[R]):
                 if not self._exchanges:
                     raise LocalProtocolError("no request is waiting for its response")
                 stream_id = next(iter(self._exchanges))
-            exchange = self._peek(stream_id)
-            self._exchanges.pop(stream_id, None)
-            self._closed.pop(stream_id, None)
+            exchange = self._exchanges.pop(stream_id, None)
+            if exchange is None:
+                exchange = self._peek(stream_id)
+                del self._closed[stream_id]
             return exchange
 
     def _wait_for_head(self, exchange: Exchange) -> HyperError | None:

@@ -387,13 +387,11 @@ class Response:
         """Read to the end, copying each byte once at the most."""
         pieces = [self._take_buffered(None)] if self._buffer else []
         try:
-            while True:
-                piece = self._pull(PIECE)
-                if not piece:
-                    break
-                pieces.append(piece)
-                if self._decoder is None and self._at_end():
-                    break
+            if self._decoder is None:
+                self._collect(pieces)
+            else:
+                while piece := self._pull(PIECE):
+                    pieces.append(piece)
         except IncompleteRead as error:
             error.partial = b"".join(pieces)
             raise
@@ -402,13 +400,22 @@ class Response:
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
+    def _collect(self, pieces: list[bytes]) -> None:
+        """Add all that comes of the body, as it is."""
+        while not self._at_end():
+            if not self._chunks:
+                self._receive()
+            pieces.extend(_emptied(self._chunks, len(self._chunks)))
+
     def _has_coding(self) -> bool:
         """Return whether the body has a Content-Encoding, without an index of fields.
 
         Most have none, and most fields are never looked at.
         """
-        names = [name.lower() for name, _ in self.headers.iter_raw()]
-        return b"content-encoding" in names
+        for name, _ in self.headers.iter_raw():
+            if len(name) == 16 and name.lower() == b"content-encoding":
+                return True
+        return False
 
     def _at_end(self) -> bool:
         """Return True if nothing more of the body will come."""

@@ -186,8 +186,8 @@ class Line:
         """Queue bytes, to be sent by whoever comes next."""
         with self.wire.unlooked() as wire:
             self.protocol.to_send += data
-            deadline = Timeout(write=3 * PATIENCE).start().write()
-            wire.send_soon(deadline, "sending", at_most, hold=True)
+            if not wire.hold(at_most):
+                wire.wait_drained(within(), "sending")
 
     @property
     def blocked(self):

@@ -527,21 +527,22 @@ class BufferedSocket:
         finally:
             self._marks.remove(mark)
 
-    def send_soon(
-        self, deadline: Deadline, doing: str, at_most: int, hold: bool = False
-    ) -> None:
-        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock.
-
-        :param hold: whether to leave it to whoever uses the socket next: the caller
-            will. Not what is more than ``at_most`` bytes, nor what others wait for.
-        """
-        if hold and not self._due and self._protocol is not None:
-            self._held += self._protocol.data_to_send()
-            if len(self._held) + len(self._outgoing) <= at_most:
-                self._holding = True
-                return
+    def send_soon(self, deadline: Deadline, doing: str, at_most: int) -> None:
+        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock."""
         if not self._contenders or len(self._outgoing) > at_most:
             self.wait_drained(deadline, doing, at_most)
+
+    def hold(self, at_most: int) -> bool:
+        """Leave what is queued to whoever uses the socket next: the caller will.
+
+        :returns: False if it may not wait: it is more than ``at_most`` bytes, or others
+            wait for some of it.
+        """
+        if self._due or self._protocol is None:
+            return False
+        self._held += self._protocol.data_to_send()
+        self._holding = len(self._held) + len(self._outgoing) <= at_most
+        return self._holding
 
     def keep_alive(self, keepalive: Keepalive | None) -> None:
         """Ask the peer for signs of life while somebody waits, and before reuse."""
@@ -808,6 +809,8 @@ class BufferedSocket:
     def _wake(self) -> None:
         """Wake the threads that wait for what was touched."""
         touched = self._protocol.touched if self._protocol is not None else set()
+        if not touched and not self._marks and not self._closed:
+            return
         if self._waiters or self._pollers:
             if self._marks and (
                 self._sent_bytes >= min(self._marks) or not self._outgoing
