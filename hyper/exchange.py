@@ -724,7 +724,8 @@ class Exchanger(Generic[R]):
         deadline = exchange.deadlines.read()
         if line.socket.sleep_until(partial(has_head, exchange), stream, deadline):
             return None if stream.status is not None else stream.error
-        with line.socket as wire:
+        # What has come is seen by the poll, if it is not there already.
+        with line.socket.unlooked() as wire:
             try:
                 wire.wait_until(
                     lambda: stream.status is not None or stream.over,

@@ -301,14 +301,16 @@ def request_head(request: Request) -> bytes:
     """
     # 3.2.3: authority-form is for CONNECT, and only for it.
     target = request.authority if request.is_connect else request.target
-    lines = [
-        b"%b %b HTTP/1.1" % (request.method, target),
-        b"Host: " + request.authority,
-    ]
-    lines += [b"%b: %b" % field for field in request.headers]
+    head = b"%b %b HTTP/1.1\r\nHost: %b\r\n" % (
+        request.method,
+        target,
+        request.authority,
+    )
+    if request.headers:
+        head += b"".join([b"%b: %b\r\n" % field for field in request.headers])
     if request.body_length is None and not request.is_connect:
-        lines.append(b"Transfer-Encoding: chunked")
-    return b"\r\n".join(lines) + b"\r\n\r\n"
+        head += b"Transfer-Encoding: chunked\r\n"
+    return head + b"\r\n"
 
 
 def shown(data: bytes) -> str:

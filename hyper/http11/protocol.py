@@ -431,6 +431,11 @@ class H11Protocol:
         if not self._exposed:
             start = shown(self._buffer.peek(61))
             raise RemoteProtocolError(f"server answered before it was asked: {start}")
+        known = self._known
+        if self._buffer.begins_with(known.wire) and self._stream.method == known.method:
+            self._buffer.take(len(known.wire))
+            self._begin_response(known)
+            return True
         if not self._buffer.begins_with(b"HTTP/"):
             if self._may_skip_line:
                 skipped = self._buffer.take_empty_line()
@@ -448,11 +453,7 @@ class H11Protocol:
         block = self._take_block(self._limits.max_header_bytes, "a header section")
         if block is None:
             return False
-        if block == self._known.block and self._stream.method == self._known.method:
-            self._begin_response(self._known)
-        else:
-            head = parse_head(block, self._limits.max_fields)
-            self._receive_head(head, block)
+        self._receive_head(parse_head(block, self._limits.max_fields), block)
         return True
 
     def _read_until_length(self) -> bool:
@@ -538,7 +539,7 @@ class H11Protocol:
         method, control = self._stream.method, control_fields(head.fields)
         framing = body_framing(method, head.status, head.minor, control)
         closes = framing.closes or not persists(head.minor, control)
-        known = KnownHead(block, method, head, framing, closes)
+        known = KnownHead(block + b"\r\n", method, head, framing, closes)
         if len(block) <= MAX_KNOWN and not closes:
             self._known = known
         self._begin_response(known)
@@ -754,7 +755,8 @@ class KnownHead(NamedTuple):
     as a second lasts, if not longer: they are read once.
     """
 
-    block: bytes
+    #: With the empty line that ends it, which has a CR.
+    wire: bytes
     #: The request's.
     method: bytes
     head: Head

@@ -241,7 +241,13 @@ class BufferedSocket:
     def __enter__(self) -> BufferedSocket:
         try:
             self._take_the_lock()
-            if not self._readers and self._heir is None:
+            # To be told by poll() that there is nothing costs less than by recv().
+            post = self._reader
+            if (
+                not self._readers
+                and self._heir is None
+                and (post is None or post.poll.poll(0))
+            ):
                 self._take_in()
         except BaseException:
             self._let_go()
@@ -280,7 +286,8 @@ class BufferedSocket:
                 self._wake()  # The last of those who queue sends for all.
             else:
                 self._send()
-            self._promote()
+            if self._waiters or self._pollers:
+                self._promote()
         except BaseException as interruption:
             self._abandon(interruption)  # Perhaps not all were woken who should be.
             raise
@@ -430,13 +437,15 @@ class BufferedSocket:
         :param doing: what the caller is about, for the error's text.
         :raises HyperError: the connection's failure, or the deadline's error.
         """
+        looked = False
         while not ready():
             self._send()  # What the answer waits for must not wait in our buffers.
             if ready():  # Sending brought it about: nobody would wake us for it.
                 return
             self._raise_if_failed()
-            if deadline.passed:
+            if looked and deadline.passed:
                 raise deadline.error(doing)
+            looked = True  # What is there already takes no time.
             if self._keepalive is not None:
                 self._look_for_life()
                 self._raise_if_failed()
@@ -706,7 +715,7 @@ class BufferedSocket:
         self, key: object, deadline: Deadline, reading: bool, writing: bool
     ) -> None:
         """Poll for what nobody polls for, without the lock, and read for everybody."""
-        left = self._patience(deadline)
+        left = deadline.left() if self._keepalive is None else self._patience(deadline)
         # Rounded up: a poll that returns early would be called again and again.
         milliseconds = None if left is None else math.ceil(left * 1000)
         post = self._take_post(reading, writing)
@@ -726,7 +735,6 @@ class BufferedSocket:
             if self._closed and not self._pollers:
                 self._close_descriptors()
         self._take_in()
-        self._send()
 
     def _take_post(self, reading: bool, writing: bool) -> _Post:
         if not writing:
@@ -844,8 +852,11 @@ class BufferedSocket:
 
     def _receive(self) -> None:
         room = PUMP_SIZE
+        protocol = self._protocol
         while room > 0:
-            if self._closed or not self._listening:
+            if self._closed or self._at_eof:
+                return
+            if protocol is not None and protocol.paused:
                 return
             try:
                 data = self._sock.recv(self._read_size)
