@@ -194,6 +194,8 @@ class Exchanger(Generic[R]):
         self._given = origin, route
         self._tls = tls  # of the next dial
         self._limits = Limits.of(timeout)
+        # Deadlines that have no end of their own do for every request.
+        self._endless = self._limits.start() if self._limits.total is None else None
         self._dialing = Mutex()
         self._batch = _Batch()
         self._mutex = new_lock()
@@ -381,8 +383,9 @@ class Exchanger(Generic[R]):
     def _deadlines(self, timeout: TimeoutLike | Deadlines | Unset) -> Deadlines:
         if isinstance(timeout, Deadlines):
             return timeout
-        limits = self._limits if isinstance(timeout, Unset) else Limits.of(timeout)
-        return limits.start()
+        if isinstance(timeout, Unset):
+            return self._endless or self._limits.start()
+        return Limits.of(timeout).start()
 
     def _send(self, exchange: Exchange) -> None:
         """Send the request, on a new connection where the present one is done for.

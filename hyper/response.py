@@ -83,6 +83,11 @@ class Response:
 
     #: What is given back once the response has come, failed, or was given up.
     _place: Place | None = None
+    #: How the body is read, decoded or not; None: not begun.
+    _decoded: bool | None = None
+    _decoder: Decoder | None = None
+    _closed = False
+    _cut_short = False
 
     def __init__(
         self, line: Line, stream: Stream, stream_id: int, deadlines: Deadlines
@@ -98,11 +103,7 @@ class Response:
         self._stream = stream
         self._deadlines = deadlines
         self._chunks: deque[bytes] = deque()  # taken from the Stream, as received
-        self._decoded: bool | None = None  # how the body is read; None: not begun
-        self._decoder: Decoder | None = None
         self._buffer = bytearray()  # of the body, in the form it is read in
-        self._closed = False
-        self._cut_short = False
 
     def __repr__(self) -> str:
         return (
@@ -127,7 +128,8 @@ class Response:
         if stream is not None and not (stream.over and stream.sent):
             self._line.protocol.abandoned.append(stream)
             self._line.socket.attend()
-        self._leave()
+        if self._place is not None:
+            self._leave()
 
     # The body.
 
@@ -388,7 +390,10 @@ class Response:
         pieces = [self._take_buffered(None)] if self._buffer else []
         try:
             if self._decoder is None:
-                self._collect(pieces)
+                while self._chunks or self._receive():
+                    pieces.extend(_emptied(self._chunks, len(self._chunks)))
+                    if self._at_end():
+                        break
             else:
                 while piece := self._pull(PIECE):
                     pieces.append(piece)
@@ -399,13 +404,6 @@ class Response:
             self._buffer += b"".join(pieces)  # It can still be had from read1().
             raise
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
-
-    def _collect(self, pieces: list[bytes]) -> None:
-        """Add all that comes of the body, as it is."""
-        while not self._at_end():
-            if not self._chunks:
-                self._receive()
-            pieces.extend(_emptied(self._chunks, len(self._chunks)))
 
     def _has_coding(self) -> bool:
         """Return whether the body has a Content-Encoding, without an index of fields.
@@ -457,24 +455,23 @@ class Response:
 
     def _next_chunk(self) -> bytes | None:
         """Return the next piece as received; None at the end of the body."""
-        if not self._chunks:
-            self._receive()
-            if not self._chunks:
-                if self._decoder is not None:
-                    self._decoder.finish()
-                return None
+        if not self._chunks and not self._receive():
+            if self._decoder is not None:
+                self._decoder.finish()
+            return None
         return self._chunks.popleft()
 
-    def _receive(self) -> None:
+    def _receive(self) -> bool:
         """Take all that has come of the body, waiting if that is nothing.
 
-        Takes nothing only at the end of the body.
+        :returns: False at the end of the body, where there is nothing to take.
         """
         try:
             self._take_chunks()
         finally:
-            if self._stream.over:
+            if self._place is not None and self._stream.over:
                 self._leave()
+        return bool(self._chunks)
 
     def _take_chunks(self) -> None:
         stream = self._stream

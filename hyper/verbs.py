@@ -467,7 +467,10 @@ class Connection(Exchanger[R]):
     ) -> Request:
         """Check all that the user gave, and return what is to be sent."""
         name = method(verb)
-        given = split_request(fields(headers))
+        if headers is None:
+            given = RequestFields(None, None, False, [])
+        else:
+            given = split_request(fields(headers))
         if priority is not None:
             given.rest.append((b"Priority", priority_value(priority)))
         if name == b"CONNECT":

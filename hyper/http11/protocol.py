@@ -247,7 +247,7 @@ class H11Protocol:
         self._interim_bytes = 0
         self._exposed = False
         self._body_left = request.body_length
-        control = control_fields(request.headers)
+        control = control_fields(request.headers) if request.headers else {}
         self._asked_to_upgrade = b"upgrade" in control
         if b"connection" in control and b"close" in tokens(control[b"connection"]):
             self.retire()

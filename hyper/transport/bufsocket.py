@@ -695,7 +695,7 @@ class BufferedSocket:
     @property
     def _unread(self) -> bool:
         """True if somebody should poll for bytes from the peer, and nobody does."""
-        return self._listening and not self._readers
+        return not self._readers and self._listening
 
     @property
     def _unwritten(self) -> bool:
@@ -703,7 +703,9 @@ class BufferedSocket:
         return bool(self._outgoing) and not self._writers
 
     def _raise_if_failed(self) -> None:
-        failure = self.failure
+        protocol, failure = self._protocol, self._failure
+        if failure is None and protocol is not None:
+            failure = protocol.failure
         if failure is not None:
             raise failure.fresh()
         if self._closed:

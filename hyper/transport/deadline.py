@@ -15,6 +15,7 @@ Clocks are passed in, so that tests own the time.
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Callable
@@ -115,18 +116,20 @@ TimeoutLike = float | tuple[float | None, float | None] | Timeout | None
 class Deadline:
     """The point in time at which one wait has failed, and how it fails then."""
 
-    __slots__ = ("_clock", "_expires", "_failure", "_reason")
+    __slots__ = ("_clock", "_expires", "_failure", "_limit", "_phase")
 
     def __init__(
         self,
         expires: float | None,
         failure: type[exceptions.Timeout],
-        reason: str,
+        phase: str,
+        limit: float,
         clock: Clock,
     ) -> None:
         self._expires = expires
         self._failure = failure
-        self._reason = reason
+        self._phase = phase
+        self._limit = limit
         self._clock = clock
 
     def left(self) -> float | None:
@@ -146,11 +149,12 @@ class Deadline:
 
     def error(self, doing: str) -> exceptions.Timeout:
         """Return the error to raise, for a call that was busy ``doing`` something."""
-        return self._failure(f"timed out {doing} ({self._reason})")
+        limit = f"{self._phase} timeout: {self._limit:g} s"
+        return self._failure(f"timed out {doing} ({limit})")
 
 
 #: Of all waits without a limit. It has no error that anybody sees.
-_NEVER = Deadline(None, exceptions.Timeout, "no timeout", MONOTONIC)
+_NEVER = Deadline(None, exceptions.Timeout, "no", math.inf, MONOTONIC)
 
 
 class Deadlines:
@@ -194,7 +198,11 @@ class Deadlines:
         if left is not None and left < seconds:
             return deadline
         return Deadline(
-            self._clock() + seconds, exceptions.ReadTimeout, "patience", self._clock
+            self._clock() + seconds,
+            exceptions.ReadTimeout,
+            "patience",
+            seconds,
+            self._clock,
         )
 
     def check(self, doing: str) -> None:
@@ -218,11 +226,9 @@ class Deadlines:
         if limit is not None:
             expires = self._clock() + limit
             if ends is None or expires < ends:
-                return Deadline(
-                    expires, failure, f"{phase} timeout: {limit:g} s", self._clock
-                )
-        reason = f"total timeout: {self._timeout.total or 0:g} s"
-        return Deadline(ends, failure, reason, self._clock)
+                return Deadline(expires, failure, phase, limit, self._clock)
+        total = self._timeout.total or 0
+        return Deadline(ends, failure, "total", total, self._clock)
 
 
 class Mutex:
