@@ -410,10 +410,8 @@ class Response:
 
         Most have none, and most fields are never looked at.
         """
-        for name, _ in self.headers.iter_raw():
-            if len(name) == 16 and name.lower() == b"content-encoding":
-                return True
-        return False
+        names = dict(self.headers.iter_raw())
+        return b"content-encoding" in map(bytes.lower, names)
 
     def _at_end(self) -> bool:
         """Return True if nothing more of the body will come."""
