@@ -113,9 +113,16 @@ def outcome(decoder, block):
         return str(fault)
 
 
-@given(st.lists(st.lists(st.tuples(NAMES, VALUES), max_size=8), max_size=12))
+@given(
+    st.lists(
+        st.lists(
+            st.tuples(NAMES.filter(lambda name: name != b":path"), VALUES), max_size=8
+        ),
+        max_size=12,
+    )
+)
 @settings(deadline=None)
-def test_a_block_is_never_longer_than_that_of_hpack(story):
+def test_a_block_without_path_is_never_longer_than_that_of_hpack(story):
     encoder, theirs = Encoder(), hpack.Encoder()
     for section in story:
         assert len(encoder.encode(section)) <= len(theirs.encode(section))
@@ -229,6 +236,26 @@ def test_a_field_that_is_never_indexed_is_told_from_one_that_is():
             assert kinds(fields) == [True]
     assert len(encoder.encode(public)) == 1
     assert len(encoder.encode(secret)) > 1, "not even if an equal one is in the table"
+
+
+def test_of_many_paths_those_that_come_again_come_into_the_table():
+    encoder, theirs = Encoder(), hpack.Decoder()
+    encoder.encode([(b"x-padding", b"x" * 1000)])
+    theirs.decode(Encoder().encode([(b"x-padding", b"x" * 1000)]))
+    indexed = []
+    for path in [b"/once", b"/often", b"/often", b"/often", b"/once", b"/often"]:
+        block = encoder.encode([(b":path", path)])
+        assert theirs.decode(block, raw=True) == [(b":path", path)]
+        indexed.append(len(block) == 1)
+    assert indexed == [False, False, False, True, False, True]
+
+
+def test_paths_that_never_come_again_leave_the_table_to_other_fields():
+    encoder = Encoder()
+    encoder.encode([(b"user-agent", b"hyper")])
+    for number in range(1000):
+        encoder.encode([(b":path", b"/%d" % number)])
+    assert len(encoder.encode([(b"user-agent", b"hyper")])) == 1
 
 
 def test_without_huffman_code_text_stays_readable():

@@ -27,6 +27,8 @@ Pins: TypeAlias = str | Iterable[str] | None
 _HEXADECIMAL = re.compile(r"sha256:([0-9A-Fa-f]{64})")
 _BASE64 = re.compile(r"sha256//([A-Za-z0-9+/]{43}=)")
 
+_NONE: frozenset[str] = frozenset()  # Python makes a new one each time.
+
 # Tags of DER (ITU-T X.690 section 8.1.2) that certificates have in these places.
 _INTEGER, _BIT_STRING, _SEQUENCE, _VERSION = 0x02, 0x03, 0x30, 0xA0
 #: Bytes of the longest length that is read: what is longer is no certificate.
@@ -42,7 +44,7 @@ def parse_pins(given: Pins) -> frozenset[str]:
     :raises TypeError: if one of them is no str.
     """
     if given is None:
-        return frozenset()
+        return _NONE
     pins = frozenset(map(_parse, given.split(";") if isinstance(given, str) else given))
     if not pins:
         raise LocalProtocolError("there is no pin in pins; None is for no pinning")

@@ -14,13 +14,17 @@ thousandth as on the first. Here what was worked out is kept, where that is exac
   changes: most others send that.
 
 All that is kept is bounded, and dropped when it is full: a peer that never repeats
-itself costs what it cost before.
+itself costs what it cost before. What is true of every connection is kept once for all
+of them, so that a thousand idle ones cost little more than their dynamic tables.
 
-The encoder decides what to index as ``hpack`` does, with two exceptions. A field that
+The encoder decides what to index as ``hpack`` does, with three exceptions. A field that
 does not fit into the table is not put into it, as that would only empty it. A field
 that is never indexed is a literal even if somebody has put an equal one into the table
-(RFC 7541 section 7.1.3). Strings are in Huffman code if that is shorter, as nghttp2's
-are. Neither class is thread-safe.
+(RFC 7541 section 7.1.3). Once a quarter of the table is taken, a path is put into it
+only when it comes again: nghttp2 puts none there at all. Who asks for a thousand things
+once each keeps in the table what these requests have in common, and little else in
+memory. Strings are in Huffman code if that is shorter, as nghttp2's are. Neither class
+is thread-safe.
 """
 
 from __future__ import annotations
@@ -50,11 +54,17 @@ DEFAULT_TABLE_SIZE = 4096
 DEFAULT_MAX_HEADER_LIST_SIZE = 65536
 #: Octets of an integer after its prefix: enough for 32 bits.
 MAX_INTEGER_OCTETS = 5
-#: How many blocks, and strings, are kept, and how large they may be.
-BLOCKS_KEPT = 16
+#: How many blocks are kept for one connection, and how many blocks, and strings, for
+#: all of them; and how large they may be.
+BLOCKS_KEPT = 8
+SHARED_BLOCKS_KEPT = 64
 LARGEST_BLOCK_KEPT = 1024
-STRINGS_KEPT = 64
+STRINGS_KEPT = 512
 LARGEST_STRING_KEPT = 256
+#: How many paths are remembered to tell whether one comes again.
+PATHS_KEPT = 8
+#: How many entries of the decoder's table may be evicted and still be there.
+EVICTED_KEPT = 16
 #: How many steps of the Huffman decoder are kept; ordinary text needs a third of them.
 STEPS_KEPT = 10_000
 
@@ -118,10 +128,19 @@ def _string(text: bytes, huffman: bool = True) -> bytes:
 
 
 def _keep(kept: dict[K, V], key: K, value: V, limit: int) -> None:
-    """Keep what was worked out; if that is too much, forget what was before."""
+    """Keep what was worked out; if that is too much, forget what was before.
+
+    Threads may do so at once: there may be a few too many then, and none is wrong.
+    """
     if len(kept) >= limit:
         kept.clear()
     kept[key] = value
+
+
+#: What has no part in any connection, for all of them: text to string literals, and
+#: Huffman code to text.
+_LITERALS: dict[bytes, bytes] = {}
+_TEXTS: dict[bytes, bytes] = {}
 
 
 class Encoder:
@@ -137,7 +156,8 @@ class Encoder:
         self._names: dict[bytes, int] = {}  # the newest entry of each name
         # Good while the table is as it is, and whatever it is.
         self._blocks: dict[object, bytes] = {}
-        self._strings: dict[bytes, bytes] = {}
+        self._strings = _LITERALS
+        self._paths: dict[bytes, None] = {}  # that came once, lately
 
     @property
     def header_table_size(self) -> int:
@@ -180,7 +200,7 @@ class Encoder:
         block = self._blocks.get(key)
         if block is not None:
             return block
-        newest = self._newest
+        before = self._newest, len(self._paths)
         parts = [_integer(size, _UPDATE, 5) for size in self._told]
         reusable = not parts
         self._told = []
@@ -199,7 +219,8 @@ class Encoder:
                     continue
             parts.append(self._other(field, huffman))
         block = b"".join(parts)
-        if reusable and newest == self._newest and len(block) <= LARGEST_BLOCK_KEPT:
+        after = self._newest, len(self._paths)
+        if reusable and before == after and len(block) <= LARGEST_BLOCK_KEPT:
             _keep(self._blocks, key, block, BLOCKS_KEPT)
         return block
 
@@ -223,11 +244,22 @@ class Encoder:
     def _unknown(self, name: bytes, value: bytes, huffman: bool) -> bytes:
         """Return the representation of a field that is in no table, and add it."""
         size = _ENTRY_OVERHEAD + len(name) + len(value)
-        if size > self._limit:
+        if size > self._limit or (
+            name == b":path"
+            and 4 * (self._size + size) > self._limit
+            and not self._comes_again(value)
+        ):
             return self._literal(name, value, _WITHOUT, 4, huffman)
         literal = self._literal(name, value, _INCREMENTAL, 6, huffman)
         self._add(name, value, size)
         return literal
+
+    def _comes_again(self, path: bytes) -> bool:
+        if path in self._paths:
+            del self._paths[path]
+            return True
+        _keep(self._paths, path, None, PATHS_KEPT)
+        return False
 
     def _literal(
         self, name: bytes, value: bytes, kind: int, bits: int, huffman: bool
@@ -370,11 +402,11 @@ class Decoder:
         self._entries: list[HeaderTuple] = []
         self._starts: list[int] = []
         self._end = 0
-        self._longest = 64
+        self._longest = EVICTED_KEPT
         # Blocks without index into the dynamic table, and with.
-        self._whole: dict[bytes, _Whole] = {}
+        self._whole = _WHOLE
         self._bound: dict[bytes, tuple[list[HeaderTuple], int]] = {}
-        self._strings: dict[bytes, bytes] = {}
+        self._strings = _TEXTS
 
     @property
     def header_table_size(self) -> int:
@@ -499,7 +531,7 @@ class Decoder:
         if first == 0 and len(data) <= LARGEST_BLOCK_KEPT:
             if not uses_table:
                 whole = (fields, size, added, starts, self._end - begin)
-                _keep(self._whole, data, whole, BLOCKS_KEPT)
+                _keep(self._whole, data, whole, SHARED_BLOCKS_KEPT)
             elif not added:
                 _keep(self._bound, data, (fields, size), BLOCKS_KEPT)
         return fields
@@ -561,12 +593,14 @@ class Decoder:
         evicted = bisect_left(self._starts, self._end - self._limit)
         del self._entries[:evicted]
         del self._starts[:evicted]
-        self._longest = 64 + 2 * len(self._entries)
+        self._longest = EVICTED_KEPT + len(self._entries)
 
 
 #: The fields of a block and their size; the entries that it adds to the table, where
 #: each begins and where the last ends, counted from the end of what was there.
 _Whole = tuple[list[HeaderTuple], int, list[HeaderTuple], list[int], int]
+#: Blocks that mean the same on every connection.
+_WHOLE: dict[bytes, _Whole] = {}
 
 
 def _text(field: HeaderTuple) -> HeaderTuple:

@@ -93,10 +93,10 @@ HIGHEST_STREAM_ID = 2**31 - 1
 #: The frames that one header block may take.
 MAX_BLOCK_FRAMES = 64
 #: How many streams that the peer has ended are remembered, at least.
-ENDED_KEPT = 50
-#: How many header sections that were found in order are remembered, and how large a
-#: block may be for that.
-SOUND_KEPT = 16
+ENDED_KEPT = 16
+#: How many header sections that were found in order are remembered, by all connections
+#: together, and how large a block may be for that.
+SOUND_KEPT = 64
 LARGEST_BLOCK_KEPT = 1024
 
 # The types of frames (section 6, RFC 7838, RFC 8336, RFC 9218) and their flags.
@@ -218,6 +218,10 @@ class _Block:
         self.promised = promised
 
 
+#: Heads of responses that were found in order, and whether they are interim.
+_SOUND: dict[tuple[tuple[bytes, bytes], ...], bool] = {}
+
+
 class ClientMachine:
     """The state of one HTTP/2 connection of a client. Not thread-safe.
 
@@ -269,8 +273,7 @@ class ClientMachine:
         # late, and those before them.
         self._late: set[int] = set()
         self._later: set[int] = set()
-        # Heads of responses that were found in order, and whether they are interim.
-        self._sound: dict[tuple[tuple[bytes, bytes], ...], bool] = {}
+        self._sound = _SOUND
 
     # Verbs.
 

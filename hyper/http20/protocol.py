@@ -93,8 +93,10 @@ PROBES_IN_VAIN = 3
 MAX_PUSHES = 32
 #: How many origins a server may announce to be remembered.
 MAX_ANNOUNCED = 100
-#: How many header sections of requests, and of responses, are kept.
-KEPT = 16
+#: How many header sections are kept: of a connection's requests, and of responses for
+#: all connections together.
+REQUESTS_KEPT = 8
+HEADS_KEPT = 64
 #: How much a peer's explanation may add to a message.
 MAX_DEBUG_DATA = 256
 
@@ -109,6 +111,9 @@ V = TypeVar("V")
 
 #: The status that a header section says, its other fields, and the body's length.
 _Head = tuple[int, Fields, int | None]
+
+#: What was worked out for the responses of every connection.
+_HEADS: dict[tuple[tuple[bytes, bytes], ...], _Head] = {}
 
 #: What makes a window manager: its class.
 WindowManagerClass = Callable[[int], BaseFlowControlManager]
@@ -220,7 +225,7 @@ class H2Protocol:
         )
         #: The value of the field HTTP2-Settings.
         self.upgrade_settings = b""
-        self._sensitive = SENSITIVE | sensitive
+        self._sensitive = SENSITIVE | sensitive if sensitive else SENSITIVE
         self._highest_stream_id = highest_stream_id
         self._new_window = window_manager
         self._exchanges: dict[int, _Exchange] = {}
@@ -246,9 +251,9 @@ class H2Protocol:
         self._stream_window = machine.local_settings.initial_window_size
         self._max_streams = STREAMS_BEFORE_SETTINGS
         self._max_header_list: int | None = None
-        # What was worked out for earlier requests, and for responses.
+        # What was worked out for earlier requests.
         self._regular: dict[tuple[tuple[bytes, bytes], ...], Fields] = {}
-        self._heads: dict[tuple[tuple[bytes, bytes], ...], _Head] = {}
+        self._heads = _HEADS
         if upgrade:
             # Section 3.2.1: without the '=' at the end, which h2 leaves.
             value = machine.initiate_upgrade_connection() or b""
@@ -389,7 +394,7 @@ class H2Protocol:
         regular = self._regular.get(key)
         if regular is None:
             regular = regular_fields(request.headers, self._sensitive)
-            _keep(self._regular, key, regular)
+            _keep(self._regular, key, regular, REQUESTS_KEPT)
         return pseudo_headers(request) + regular
 
     def sendable(self, stream: Stream) -> int:
@@ -578,7 +583,7 @@ class H2Protocol:
         head = self._heads.get(key)
         if head is None:
             head = _read_head(headers)
-            _keep(self._heads, key, head)
+            _keep(self._heads, key, head, HEADS_KEPT)
         return head
 
     def _take_push(self, event: PushedStreamReceived) -> None:
@@ -967,9 +972,9 @@ def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
     return int(headers[0][1]), fields, content_length(fields)
 
 
-def _keep(kept: dict[K, V], key: K, value: V) -> None:
+def _keep(kept: dict[K, V], key: K, value: V, limit: int) -> None:
     """Keep what was worked out; if that is too much, forget what was before."""
-    if len(kept) >= KEPT:
+    if len(kept) >= limit:
         kept.clear()
     kept[key] = value
 
