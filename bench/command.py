@@ -104,20 +104,28 @@ def main() -> None:
                     target.unlink()
     print(
         f"{describe(version_of('nginx'))}; {options.size} bytes to "
-        f"{options.directory}; medians of {options.rounds} rounds; ratio: seconds of "
-        f"the client / seconds of the library\n"
+        f"{options.directory}; medians of {options.rounds} rounds; ratio: that of the "
+        f"client / that of the library\n"
     )
-    print("client   seconds    MB/s  CPU s  MiB at most  ratio  all rounds")
-    usual = statistics.median(run.seconds for run in seen["library"])
+    print("client   seconds ratio  CPU s ratio    MB/s  MiB at most  all rounds")
+    usual = typical(seen["library"])
     for name, runs in seen.items():
-        seconds = statistics.median(run.seconds for run in runs)
-        cpu = statistics.median(run.cpu for run in runs)
-        memory = max(run.peak for run in runs) / 1024
+        one = typical(runs)
         print(
-            f"{name:8} {seconds:7.2f} {options.size / seconds / 1e6:7.0f} {cpu:6.2f} "
-            f"{memory:12.0f} {seconds / usual:6.2f}  "
+            f"{name:8} {one.seconds:7.2f} {one.seconds / usual.seconds:5.2f} "
+            f"{one.cpu:6.2f} {one.cpu / usual.cpu:5.2f} "
+            f"{options.size / one.seconds / 1e6:7.0f} {one.peak / 1024:12.0f}  "
             + " ".join(f"{run.seconds:.2f}" for run in runs)
         )
+
+
+def typical(runs: list[Run]) -> Run:
+    """Return the medians of the times, and the largest peak."""
+    return Run(
+        statistics.median(run.seconds for run in runs),
+        statistics.median(run.cpu for run in runs),
+        max(run.peak for run in runs),
+    )
 
 
 if __name__ == "__main__":

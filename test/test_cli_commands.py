@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
 import pytest
 from command import Result, Shell, shell
@@ -79,7 +80,7 @@ class Handler(socketserver.StreamRequestHandler):
         self.rfile.read(size)  # Who hangs up before resets the connection.
         if line:
             # A proxy is asked for a whole URL.
-            path = "/" + line.split()[1].decode().split("/")[-1].partition("?")[0]
+            path = "/" + unquote(line.split()[1].decode()).split("/")[-1].split("?")[0]
             self.wfile.write(ANSWERS[path])
 
 
@@ -283,6 +284,13 @@ PROTOCOL = [
         status=2,
         err="hyper: no setting is called 'nonsense'\n",
     ),
+    Case("hyper --settings 09=1 -n <tls>/ip"),
+    Case("hyper --settings 0x9=1 -n <tls>/ip"),
+    Case(
+        "hyper --settings 9x=1 <tls>/ip",
+        status=2,
+        err="usage: ~argument --settings: '9x' is no setting\n",
+    ),
     Case(
         "hyper --settings a=x <tls>/ip",
         status=2,
@@ -465,9 +473,12 @@ DEBUGGING = [
     Case(
         "hyper --ping -n <clear>/ip",
         status=2,
-        err="hyper: localhost speaks HTTP/1.1, which has no such\n",
+        err="hyper: --ping needs HTTP/2\n",
     ),
-    Case("hyper --ping --http1.1 <tls>/ip", status=2, err="hyper: ~HTTP/1.1, which ~"),
+    Case("hyper --ping --http1.1 <tls>/ip", status=2, err="hyper: --ping needs ~\n"),
+    Case(
+        "hyper -m 3 <tls>/ip 'Na me:v'", status=2, err="hyper: the field name ~ token\n"
+    ),
     Case("hyper -m 3 <tls>/stream/1", out="{~}\n{~}\n{~}\n"),
     Case("hyper -m 3 --threads 2 <tls>/stream/1", out="{~}\n{~}\n{~}\n"),
     Case("hyper -m 3 --http1.1 <tls>/stream/1", out="{~}\n{~}\n{~}\n"),
@@ -620,6 +631,13 @@ class TestFiles:
         assert "\nRange: bytes=4-\n" in result.err
         assert (directory / "part").read_bytes() == b"0123456789"
 
+    def test_a_name_is_the_same_in_both_ways(
+        self, world: World, directory: Path
+    ) -> None:
+        (directory / "part").write_bytes(b"0123")
+        assert world.run("hyper -c --download '<answers>/p%61rt'").status == 0
+        assert (directory / "part").read_bytes() == b"0123456789"
+
     def test_what_came_is_kept_when_the_rest_does_not(
         self, world: World, directory: Path
     ) -> None:
@@ -700,6 +718,15 @@ class TestTerminals:
         assert status == 0
         assert "X-Title: \\x1b]0;owned\\x07\n" in ours
         assert ours.endswith("\\x1b[2Jhello\nover\\x0dwrite \\u202e!!\n")
+
+    @pytest.mark.parametrize("options", ["--raw", "-m 2", "-m 2 --threads 2"])
+    def test_none_that_is_asked_in_another_way(
+        self, world: World, options: str
+    ) -> None:
+        status, shown = world.show(f"hyper {options} <answers>/tricks", NO_COLOR="1")
+        assert status == 0
+        assert shown.count("\\x1b[2Jhello\nover\\x0dwrite \\u202e!!\n") in (1, 2)
+        assert "\x1b" not in shown
 
     def test_neither_does_one_with_json(self, world: World) -> None:
         _, shown = world.show("hyper <answers>/json-tricks", NO_COLOR="1")

@@ -87,6 +87,7 @@ def test_some_responses_have_no_content(request_: bytes, response: bytes) -> Non
         b"HTTP/1.0 200 OK\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Length: x\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: " + b"9" * 5000 + b"\r\n\r\n",
     ],
 )
 def test_else_all_that_comes_is_content(response: bytes) -> None:
@@ -95,6 +96,17 @@ def test_else_all_that_comes_is_content(response: bytes) -> None:
         ("RESPONSE", 1, len(response), False),
         ("BODY", 1, 31, False),
     ]
+
+
+@pytest.mark.parametrize("size", [b"-5", b"0x5", b"1_0", b"", b"f" * 17])
+def test_a_chunk_of_no_size_is_followed_by_content(size: bytes) -> None:
+    response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+    content = size + b"\r\nhello\r\n0\r\n\r\n"
+    for step in (1, 1000):
+        assert whole(read(GET, response + content, step))[1:] == [
+            ("RESPONSE", 1, len(response), False),
+            ("BODY", 1, len(content), False),
+        ]
 
 
 def test_interim_responses_are_not_the_last() -> None:

@@ -211,7 +211,15 @@ class TestFields:
         open_ = one(frame, FrameReader(secrets=True))
         assert {field.value for field in open_.fields} == {"word"}
 
-    @pytest.mark.parametrize("block", [b"\xff\xff\x7f", b"\x40\x7f", b"\xbf"])
+    @pytest.mark.parametrize(
+        "block",
+        [
+            *(b"\xff\xff\x7f", b"\x40\x7f", b"\xbf"),
+            b"\xff" + b"\x80" * 10 + b"\0",  # an integer that goes on and on
+            # A field of 4 KB, and many times a byte that stands for it.
+            b"\x40\x01a\x7f\xa1\x1e" + b"x" * 4000 + b"\xbe" * 5000,
+        ],
+    )
     def test_a_block_that_cannot_be_decoded_ends_decoding(self, block: bytes) -> None:
         good = headers(Encoder(), [("a", "b")])
         bad = HeadersFrame(1, block, flags=["END_HEADERS"])

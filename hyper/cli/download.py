@@ -99,8 +99,12 @@ def name_for(response: Response, target: str) -> str:
         name = unquote(extended.partition("'")[2], errors="replace")
     # UTF-8 is none of HTTP's charsets, and sent all the same.
     usual = said.get("filename", "").encode("latin-1").decode(errors="replace")
-    path = unquote(target.partition("?")[0], errors="replace")
-    return safe_name(name) or safe_name(usual) or safe_name(path) or "index"
+    return safe_name(name) or safe_name(usual) or name_of(target)
+
+
+def name_of(target: str) -> str:
+    """Return what to call a download of which only the URL's path is known."""
+    return safe_name(unquote(target.partition("?")[0], errors="replace")) or "index"
 
 
 def _parameters(text: str) -> dict[str, str]:

@@ -40,7 +40,6 @@ from ..common.exceptions import (
 )
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
-from ..connection import HTTPConnection
 from ..trace import Record, Recorder, load, save
 from ..trace.file import lines, writer
 from .connect import BadTLSFile, Connector
@@ -216,7 +215,11 @@ def _perform(options: Options, server: str | None) -> int:
     view = BodyView(sys.stdout, options.pretty, options.raw)
     try:
         with Connector(options, recorder) as connector:
-            transfer = Transfer(options, connector, view, sys.stderr, paint, _report)
+
+            def report(error: Exception, ask: Ask) -> int:
+                return _told(error, connector, ask)
+
+            transfer = Transfer(options, connector, view, sys.stderr, paint, report)
             return _guarded(transfer, connector, asks)
     finally:  # What there is to see of a failure, or of Ctrl-C, is worth seeing.
         if options.stat:
@@ -275,16 +278,11 @@ def _guarded(transfer: Transfer, connector: Connector, asks: list[Ask]) -> int:
 
 
 def _told(error: Exception, connector: Connector, ask: Ask) -> int:
+    """Say what went wrong with a request; return the exit status."""
     if isinstance(error, LocalProtocolError):
         return _fail(error, USAGE_ERROR)
-    connection = connector.to(ask.server)
-    return _fail(
-        error, exit_status(error, connection.version, connector.proxied(ask.server))
-    )
-
-
-def _report(error: Exception, connection: HTTPConnection) -> int:
-    return _fail(error, exit_status(error, connection.version))
+    version = connector.to(ask.server).version
+    return _fail(error, exit_status(error, version, connector.proxied(ask.server)))
 
 
 def _fail(error: Exception, status: int) -> int:

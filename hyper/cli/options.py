@@ -482,8 +482,14 @@ def _settings(text: str) -> dict[str | int, int]:
         name, equals, value = one.strip().partition("=")
         if not equals:
             raise argparse.ArgumentTypeError(f"{one!r} is not NAME=N")
-        settings[int(name, 0) if name[:1].isdigit() else name] = size(value)
+        if not re.fullmatch("[A-Za-z_]+|0x[0-9A-Fa-f]{1,4}|[0-9]{1,5}", name):
+            raise argparse.ArgumentTypeError(f"{name!r} is no setting")
+        settings[_code(name) if name[0].isdigit() else name] = size(value)
     return settings
+
+
+def _code(text: str) -> int:
+    return int(text, 16 if text.startswith("0x") else 10)
 
 
 def size(text: str) -> int:

@@ -11,7 +11,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
-from typing import BinaryIO, TextIO
+from typing import TextIO
 
 from ..response import Response
 from .terminal import Painter, formatted_json, human, one_line, plain, wants_colours
@@ -56,25 +56,22 @@ class BodyView:
             pretty == "auto" and self._for_people
         )
 
-    def show(self, response: Response) -> None:
+    def show(self, response: Response, pieces: Iterator[bytes] | None = None) -> None:
         """Write the body of a response.
 
+        :param pieces: the body, if it was read already.
         :raises HyperError: if the body does not come whole; what came is written.
         :raises CannotWrite: if ``out`` does not take it; ``out`` is closed then.
         """
-        pieces = pieces_of(response, self._raw)
+        if pieces is None:
+            pieces = pieces_of(response, self._raw)
         if not self._raw and (self._indent or self._paint.active) and is_json(response):
             pieces = self._show_json(pieces)
-        if self._for_people and not self._raw:
+        if self._for_people:
             self._show_text(response, pieces)
         else:
             for piece in pieces:
                 self.write(piece)
-
-    def copy(self, source: BinaryIO) -> None:
-        """Write what a file has."""
-        for piece in iter(lambda: source.read(65536), b""):
-            self.write(piece)
 
     def _show_json(self, pieces: Iterator[bytes]) -> Iterator[bytes]:
         """Show a body that is JSON; return what is left to be shown as it is."""

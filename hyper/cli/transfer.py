@@ -9,19 +9,20 @@ one after the other in the order in which they were asked for.
 from __future__ import annotations
 
 import logging
-import tempfile
 import time
 from collections import deque
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import nullcontext
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import BinaryIO, TextIO
-from urllib.parse import quote, urljoin, urlsplit
+from tempfile import SpooledTemporaryFile
+from typing import TextIO
+from urllib.parse import quote, urljoin
 
 from ..common.body import BodyLike
-from ..common.exceptions import HyperError
+from ..common.exceptions import HyperError, LocalProtocolError
 from ..common.protocol import HTTPVersion
 from ..common.target import parse_host
 from ..connection import HTTPConnection
@@ -29,7 +30,7 @@ from ..http11.response import HTTP11Response
 from ..http20.response import HTTP20Response
 from . import download
 from .connect import Connector
-from .content import CannotRead, Content, Multipart
+from .content import PIECE, CannotRead, Content, Multipart
 from .items import Order, UsageError, basic, parse_url
 from .options import Options
 from .output import BodyView, field_line, head_lines, pieces_of
@@ -148,7 +149,7 @@ class Transfer:
         view: BodyView,
         err: TextIO,
         paint: Painter,
-        report: Callable[[Exception, HTTPConnection], int],
+        report: Callable[[Exception, Ask], int],
     ) -> None:
         self._options = options
         self._connector = connector
@@ -204,22 +205,28 @@ class Transfer:
         waiting: deque[tuple[Ask, int, float]] = deque()
         left = deque(asks)
         while left or waiting:
-            while left and len(waiting) < at_once:
-                ask = left.popleft()
-                waiting.append((ask, self._send(connection, ask), time.monotonic()))
-            ask, stream_id, began = waiting.popleft()
             try:
+                while left and len(waiting) < at_once:
+                    ask = left.popleft()
+                    waiting.append((ask, self._send(connection, ask), time.monotonic()))
+                ask, stream_id, began = waiting.popleft()
                 with connection.get_response(stream_id) as response:
                     self._show_head(response)
                     self._finish(connection, ask, response, began)
+            except LocalProtocolError:
+                raise  # It is wrong with all of them.
             except (HyperError, BadStatus) as error:
-                told = self._report(error, connection)
+                told = self._report(error, ask)
                 status = status or told
         return status
 
     # The parts of one exchange.
 
     def _ping(self, connection: HTTPConnection) -> None:
+        if self._options.ping:
+            connection.connect()
+            if connection.version is not HTTPVersion.http20:
+                raise UsageError("--ping needs HTTP/2")
         for number in range(1, self._options.ping + 1):
             self._tell(f"ping {number}: {connection.ping() * 1000:.2f} ms")
 
@@ -334,8 +341,7 @@ class Transfer:
         if options.download:
             return Path(options.download)
         if options.download == "" and options.resume:
-            name = download.safe_name(urlsplit(ask.target).path)
-            return Path(name or "index")
+            return Path(download.name_of(ask.target))
         return None
 
     # What is said on stderr.
@@ -388,13 +394,15 @@ class Transfer:
         status = 0
         pool = ThreadPoolExecutor(self._options.threads, "hyper-cli")
         try:
-            for made in pool.map(lambda ask: self._made(connection, ask), asks):
+            all_made = pool.map(lambda ask: self._made(connection, ask), asks)
+            for ask, made in zip(asks, all_made, strict=True):
                 if isinstance(made, Exception):
-                    told = self._report(made, connection)
+                    told = self._report(made, ask)
                     status = status or told
                 else:
-                    with made:
-                        self._view.copy(made)
+                    response, body = made
+                    with body:
+                        self._view.show(response, iter(partial(body.read, PIECE), b""))
         except BaseException:
             self._connector.close()  # It wakes the threads that wait.
             raise
@@ -402,9 +410,11 @@ class Transfer:
             pool.shutdown(cancel_futures=True)
         return status
 
-    def _made(self, connection: HTTPConnection, ask: Ask) -> BinaryIO | Exception:
-        """Make a request and return its body in a file, or what went wrong."""
-        body = tempfile.SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 it is returned
+    def _made(
+        self, connection: HTTPConnection, ask: Ask
+    ) -> tuple[Response, SpooledTemporaryFile[bytes]] | Exception:
+        """Make a request; return response and body in a file, or what went wrong."""
+        body = SpooledTemporaryFile(_IN_MEMORY)  # noqa: SIM115 it is returned
         try:
             stream_id = self._send(connection, ask)
             with connection.get_response(stream_id) as response:
@@ -420,7 +430,7 @@ class Transfer:
             body.close()
             return error
         body.seek(0)
-        return body  # type: ignore[return-value]  # typeshed has it no BinaryIO
+        return response, body
 
 
 def redirected(ask: Ask, status: int, location: str) -> Ask:

@@ -15,8 +15,11 @@ from .record import Field, Table, redacted
 
 #: The static table's entries are numbered up to here (RFC 7541 appendix A).
 STATIC = 61
-#: No limit of ours: what is traced was accepted, or refused, by somebody else.
-NO_LIMIT = 2**31 - 1
+#: How large a header section may be. The trace sees it before anybody has refused it,
+#: and a block of one byte for each field can stand for a thousand times as much.
+MAX_SECTION = 16 * 1024 * 1024
+#: Bits of the largest integer.
+MAX_BITS = 63
 
 
 class BlockReader:
@@ -27,7 +30,7 @@ class BlockReader:
 
     def __init__(self, secrets: bool) -> None:
         self._secrets = secrets
-        self._decoder = Decoder(NO_LIMIT)
+        self._decoder = Decoder(MAX_SECTION)
         self._torn = False
 
     def allow(self, size: int) -> None:
@@ -110,6 +113,8 @@ def _integer(block: bytes, at: int, bits: int) -> tuple[int, int]:
             shift += 7
             if not byte & 0x80:
                 break
+            if shift > MAX_BITS:
+                raise IndexError("the integer has no end")
     return value, at
 
 

@@ -7,6 +7,7 @@ connection (RFC 9112 section 6.3). What it does not understand it takes for cont
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Iterator
 
@@ -51,6 +52,8 @@ class _Extent:
             self._line = b""
             at = end + 1
             self._read(line)
+            if self._left is None:
+                return len(data)
         return at
 
     def _read(self, line: bytes) -> None:
@@ -59,11 +62,11 @@ class _Extent:
         elif self._gap:
             self._gap = False
         else:
-            try:
-                self._left = int(line.partition(b";")[0], 16)
-            except ValueError:
+            size = line.partition(b";")[0].strip()
+            if not re.fullmatch(rb"[0-9A-Fa-f]{1,16}", size):
                 self._left = None  # Broken: all of the rest is content.
                 return
+            self._left = int(size, 16)
             self._gap = True
             self._trailers = not self._left
 
@@ -199,7 +202,7 @@ def _value(fields: tuple[Field, ...], name: str) -> str | None:
 
 def _length(fields: tuple[Field, ...]) -> int | None:
     value = (_value(fields, "content-length") or "").partition(",")[0]
-    return int(value) if value.isascii() and value.isdigit() else None
+    return int(value) if re.fullmatch("[0-9]{1,19}", value) else None
 
 
 def _chunked(fields: tuple[Field, ...]) -> bool:
