@@ -223,7 +223,26 @@ class TestFiles:
         assert load(tmp_path / "a.jsonl") == (trace.records, trace.started)
 
     @pytest.mark.parametrize(
-        "text", ["", "nonsense", "{}", '{"started":"2026-01-01"}\n{"x":1}\n']
+        "text",
+        [
+            *("", "nonsense", "{}", '{"started":1}'),
+            *(
+                f'{{"started":"2026-01-01"}}\n{record}\n'
+                for record in (
+                    *("[" * 100_000, "1", '{"x":1}', '{"time":0}'),
+                    '{"time":"x","connection":1,"kind":"start"}',
+                    '{"time":-1,"connection":1,"kind":"start"}',
+                    '{"time":0,"connection":[],"kind":"start"}',
+                    '{"time":0,"connection":1,"kind":"start","flags":1}',
+                    '{"time":0,"connection":1,"kind":"start","detail":[]}',
+                    '{"time":0,"connection":1,"kind":"start","detail":{"a":[]}}',
+                    '{"time":0,"connection":1,"kind":"x","fields":[{"name":1}]}',
+                    '{"time":0,"connection":1,"kind":"x","payload":"?"}',
+                    '{"time":0,"connection":1,"kind":"x","table":{"entries":[[1]]}}',
+                )
+            ),
+        ],
+        ids=lambda text: text[-50:].strip(),
     )
     def test_what_is_no_trace_is_refused(self, text: str, tmp_path: Path) -> None:
         path = tmp_path / "a.jsonl"

@@ -52,11 +52,9 @@ class Stat:
         if stream is None:
             stream = self._streams[key] = _Stream(*key, start=record.time)
         if record.kind == "PUSH_PROMISE":
-            promised = int(record.detail.get("promised", 0))
+            promise = record.connection, record.promised
             path = record.value(":path") or ""
-            self._streams[record.connection, promised] = _Stream(
-                record.connection, promised, path, record.time
-            )
+            self._streams[promise] = _Stream(*promise, path, record.time)
             return
         if record.kind == "REQUEST":
             stream.path = (str(record.detail["start"]).split(" ") + [""])[1]

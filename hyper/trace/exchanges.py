@@ -59,8 +59,7 @@ def exchanges(records: Sequence[Record]) -> list[Exchange]:
         if not record.stream_id or not record.direction:
             continue
         if record.kind == "PUSH_PROMISE":
-            promised = int(record.detail.get("promised", 0))
-            _exchange(found, origins, protocols, record, promised)
+            _exchange(found, origins, protocols, record, record.promised)
         else:
             exchange = _exchange(found, origins, protocols, record, record.stream_id)
             _take(exchange, record)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timezone
 from typing import Any
 
-from .record import Field, Record, Table, Windows
+from .record import Detail, Field, Record, Table, Windows
 
 #: Makes the text of a file out of records and the time when they began.
 Writer = Callable[[Sequence[Record], datetime], Iterable[str]]
@@ -51,7 +51,7 @@ def load(path: str | os.PathLike[str]) -> tuple[list[Record], datetime]:
         try:
             started = datetime.fromisoformat(json.loads(file.readline())["started"])
             return [_record(json.loads(line)) for line in file], started
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError(f"{os.fspath(path)} is no trace: {error}") from error
 
 
@@ -96,18 +96,97 @@ def line(record: Record) -> str:
     return json.dumps(found, separators=(",", ":")) + "\n"
 
 
-def _record(found: dict[str, Any]) -> Record:
-    """Return the record that :func:`line` has written; TypeError if it is none."""
-    windows, table = found.get("windows"), found.get("table")
-    if table is not None:
-        table = Table(
-            table["size"], table["limit"], tuple(map(tuple, table["entries"]))
-        )
-    made = {
-        "flags": tuple(found.get("flags", ())),
-        "fields": tuple(Field(**one) for one in found.get("fields", ())),
-        "windows": None if windows is None else Windows(**windows),
-        "table": table,
-        "payload": base64.b64decode(found.get("payload", "")),
-    }
-    return Record(**{**found, **made})
+# What was read may be anybody's, so each value is looked at before others rely on it.
+
+
+def _record(found: object) -> Record:
+    """Return the record that :func:`line` has written; TypeError, KeyError: it is none.
+
+    ValueError, if a number or the payload is none.
+    """
+    return Record(**_values(found, _RECORD))
+
+
+def _values(found: object, readers: Mapping[str, Callable[[object], Any]]) -> Any:
+    if not isinstance(found, dict):
+        raise TypeError(f"{found!r} has no names")
+    return {name: readers[name](value) for name, value in found.items()}
+
+
+def _text(found: object) -> str:
+    if not isinstance(found, str):
+        raise TypeError(f"{found!r} is no text")
+    return found
+
+
+def _number(found: object) -> int:
+    if not isinstance(found, int) or not -(2**63) < found < 2**63:
+        raise TypeError(f"{found!r} is no number")
+    return found
+
+
+def _seconds(found: object) -> float:
+    if not isinstance(found, (int, float)) or not 0 <= found < 1e9:
+        raise TypeError(f"{found!r} is no time")
+    return found
+
+
+def _detail(found: object) -> Detail:
+    return found if isinstance(found, str) else _number(found)
+
+
+def _list(found: object) -> list[object]:
+    if not isinstance(found, list):
+        raise TypeError(f"{found!r} is no list")
+    return found
+
+
+def _details(found: object) -> dict[str, Detail]:
+    if not isinstance(found, dict):
+        raise TypeError(f"{found!r} has no names")
+    return {name: _detail(value) for name, value in found.items()}
+
+
+def _field(found: object) -> Field:
+    return Field(**_values(found, _FIELD))
+
+
+def _windows(found: object) -> Windows:
+    return Windows(**_values(found, _WINDOWS))
+
+
+def _entry(found: object) -> tuple[str, str]:
+    name, value = _list(found)
+    return _text(name), _text(value)
+
+
+def _table(found: object) -> Table:
+    return Table(**_values(found, _TABLE))
+
+
+_FIELD = {"name": _text, "value": _text, "how": _text, "size": _number}
+_WINDOWS = {
+    "stream": lambda found: None if found is None else _number(found),
+    "stream_size": lambda found: None if found is None else _number(found),
+    "connection": _number,
+    "connection_size": _number,
+}
+_TABLE = {
+    "size": _number,
+    "limit": _number,
+    "entries": lambda found: tuple(map(_entry, _list(found))),
+}
+_RECORD: dict[str, Callable[[object], Any]] = {
+    "time": _seconds,
+    "connection": _number,
+    "kind": _text,
+    "direction": _text,
+    "stream_id": _number,
+    "length": _number,
+    "flags": lambda found: tuple(map(_text, _list(found))),
+    "fields": lambda found: tuple(map(_field, _list(found))),
+    "detail": _details,
+    "windows": _windows,
+    "table": _table,
+    "payload": lambda found: base64.b64decode(_text(found), validate=True),
+}

@@ -115,6 +115,12 @@ class Record:
             return self.detail.get("error") != "NO_ERROR"
         return "failure" in self.detail
 
+    @property
+    def promised(self) -> int:
+        """Which stream a PUSH_PROMISE promises; 0 if it is none."""
+        number = self.detail.get("promised")
+        return number if isinstance(number, int) else 0
+
     def value(self, name: str) -> str | None:
         """Return the value of the first field of this name; None if there is none."""
         return next((one.value for one in self.fields if one.name == name), None)
