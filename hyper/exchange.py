@@ -670,7 +670,7 @@ class Exchanger(Generic[R]):
             protocol.reset(stream, None, NO_ERROR)
             return None
         amount = min(len(rest), protocol.sendable(stream))
-        protocol.send_data(stream, bytes(rest[:amount]), last and amount == len(rest))
+        protocol.send_data(stream, rest[:amount], last and amount == len(rest))
         batched = self._batch.depth > 0 and exchange.body.whole
         if not (batched and wire.hold(MAX_QUEUED)):
             wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)

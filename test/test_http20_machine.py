@@ -47,9 +47,9 @@ from hypothesis import strategies as st
 from peer import Frames, frames_of, wire
 from servers import HELLO, SERVERS, ten_mebibytes, ten_mebibytes_sha256
 from test_everyday import connect, fetch
-from twins import Twins, plain
+from twins import Twins, one_by_one, plain
 
-from hyper.http20.dialect import MalformedResponse
+from hyper.http20.dialect import DataRunReceived, MalformedResponse
 from hyper.http20.machine import ENDED_KEPT, ClientMachine
 
 REQUEST = [
@@ -113,7 +113,7 @@ def replay(twins, cut):
         else:
             for piece in cut(one):
                 events += machine.receive_data(piece)
-    assert [*map(plain, events)] == [*map(plain, twins.events)]
+    assert [*map(plain, one_by_one(events))] == [*map(plain, twins.events)]
 
 
 def bytes_of(data):
@@ -199,6 +199,12 @@ FRAMES = st.one_of(
         st.sampled_from([b"", b"body", b"b" * 16000]),
         st.integers(0, 1),
         st.sampled_from([None, None, 0, 5]),
+    ).map(as_frame),
+    st.builds(
+        lambda stream_id, size, number: raw(0, 0, stream_id, bytes(size)) * number,
+        IDS,
+        st.sampled_from([1, 5, 16000]),
+        st.integers(2, 6),
     ).map(as_frame),
     # WINDOW_UPDATE, RST_STREAM, PING and SETTINGS, right and wrong.
     st.builds(
@@ -448,6 +454,33 @@ def test_more_than_a_window_allows_ends_the_connection(server):
             for start in range(0, amount, 16384)
         )
         assert_refused(machine, data, ErrorCodes.FLOW_CONTROL_ERROR, "window allows")
+
+
+@pytest.mark.parametrize("trailing", [b"", raw(0, 0, 1, b"abc"), raw(0, 0, 1, b"")])
+def test_one_event_may_tell_of_equal_frames_in_a_row(machine, server, trailing):
+    machine.receive_data(wire(server.headers(1, 200)))
+    pieces = [bytes([number]) * 100 for number in range(20)]
+    data = b"".join(raw(0, 0, 1, piece) for piece in pieces)
+    events = machine.receive_data(data + trailing[:-1])
+    assert kinds(events) == [DataRunReceived]
+    assert events[0].pieces == pieces
+    assert events[0].stream_id == 1
+    events += machine.receive_data(trailing[-1:])
+    told = [event.data for event in one_by_one(events)]
+    assert told == pieces + [trailing[9:]] * bool(trailing)
+    assert machine.remote_flow_control_window(1) == 65535 - sum(map(len, told))
+
+
+@pytest.mark.parametrize("size", [1, 8, 9, 10, 108, 109, 110, 400])
+def test_equal_frames_may_be_cut_anywhere(machine, server, size):
+    machine.receive_data(wire(server.headers(1, 200)))
+    pieces = [bytes([number]) * 100 for number in range(20)]
+    data = b"".join(raw(0, 0, 1, piece) for piece in pieces) + raw(0, 1, 1, b"end")
+    events = []
+    for start in range(0, len(data), size):
+        events += machine.receive_data(data[start : start + size])
+    assert kinds(events[-1:]) == [StreamEnded]
+    assert [event.data for event in one_by_one(events[:-1])] == [*pieces, b"end"]
 
 
 def test_settings_of_ours_are_in_force_once_they_are_acknowledged(machine, server):

@@ -32,6 +32,7 @@ from hyper.http20.protocol import (
     MAX_INTERIM,
     MAX_UNREAD_WHILE_SENDING,
     STREAMS_BEFORE_SETTINGS,
+    TURN,
     H2Protocol,
     header_section,
 )
@@ -226,7 +227,11 @@ def test_a_machine_that_refuses_a_request_is_not_used_again(make):
 def test_a_frame_is_limited_by_the_peer_and_by_fairness(protocol, server):
     greet(protocol, server)
     stream = open_stream(protocol, method=b"POST", end_stream=False)
-    assert protocol.sendable(stream) == 16384
+    body = bytes(range(256)) * 200
+    protocol.send_data(stream, memoryview(body), False)
+    pieces = [frame.data for frame in sent(protocol)]
+    assert [*map(len, pieces)] == [16384, 16384, 16384, 2048]
+    assert b"".join(pieces) == body
     greet(
         protocol,
         server,
@@ -236,7 +241,14 @@ def test_a_frame_is_limited_by_the_peer_and_by_fairness(protocol, server):
         },
     )
     protocol.receive_data(wire(server.window_update(0, 2**30)))
-    assert protocol.sendable(stream) == LARGEST_FRAME
+    assert protocol.sendable(stream) == TURN
+    protocol.send_data(stream, bytes(TURN), True)
+    frames = sent(protocol)
+    assert [len(frame.data) for frame in frames] == [
+        LARGEST_FRAME,
+        TURN - LARGEST_FRAME,
+    ]
+    assert ["END_STREAM" in frame.flags for frame in frames] == [False, True]
 
 
 @pytest.mark.scenario(91)
@@ -540,7 +552,7 @@ def test_a_connection_that_reset_us_for_a_protocol_error_takes_no_new_requests(
 
 
 @pytest.mark.scenario(108)
-def test_uploads_take_turns_a_frame_each(protocol, server):
+def test_uploads_take_turns_some_frames_each(protocol, server):
     greet(protocol, server)
     first, second, third = (
         open_stream(protocol, method=b"PUT", end_stream=False) for _ in range(3)
@@ -763,6 +775,66 @@ def test_a_connection_that_has_ended_sends_no_ping(make, protocol, server, end):
     protocol.data_to_send()
 
 
+# Frames of one size in a row, which may be told of at once.
+
+
+@pytest.fixture(params=[AutoFlowControlManager, FlowControlManager])
+def download(request, windowed, server):
+    """A protocol, and the stream of a response of 10,000 bytes whose head has come."""
+    protocol = H2Protocol(windowed(WINDOW), request.param)
+    greet(protocol, server)
+    stream = open_stream(protocol, method=b"POST", end_stream=False)
+    head = server.headers(1, 200, [("content-length", "10000")])
+    protocol.receive_data(wire(head))
+    sent(protocol)
+    protocol.touched.clear()
+    return protocol, stream
+
+
+def frames_in_a_row(server, number, size=1000):
+    return b"".join(wire(server.data(1, bytes([n]) * size)) for n in range(number))
+
+
+@pytest.mark.parametrize("cut", [1, 1009, 5000, 100_000])
+def test_frames_in_a_row_are_pieces_of_a_body(download, server, cut):
+    protocol, stream = download
+    data = frames_in_a_row(server, 9)
+    for start in range(0, len(data), cut):
+        protocol.receive_data(data[start : start + cut])
+    assert stream in protocol.touched
+    assert list(stream.chunks) == [bytes([n]) * 1000 for n in range(9)]
+    assert stream.buffered == 9000
+    protocol.receive_data(wire(server.data(1, bytes(1000), end=True)))
+    assert stream.ended
+
+
+def test_frames_in_a_row_that_are_too_many_are_refused(download, server):
+    protocol, stream = download
+    protocol.receive_data(frames_in_a_row(server, 11) + frames_in_a_row(server, 3, 99))
+    assert "longer than its 10000 bytes" in str(stream.error)
+    assert len(stream.chunks) == 10
+    (reset,) = of(RstStreamFrame, sent(protocol))
+    assert reset.error_code == ErrorCodes.PROTOCOL_ERROR
+    assert protocol.failure is None
+
+
+def test_a_manager_of_the_users_is_told_of_each_frame(windowed, server):
+    told = []
+
+    class Manager(BaseFlowControlManager):
+        def increase_window_size(self, frame_size):
+            told.append(frame_size)
+            return 0
+
+    protocol = H2Protocol(windowed(WINDOW), Manager)
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.receive_data(wire(server.headers(1, 200)) + frames_in_a_row(server, 3))
+    assert told == [1000] * 3, "by the connection"
+    protocol.consumed(stream, *map(len, stream.chunks))
+    assert told == [1000] * 6
+
+
 @pytest.mark.scenario(81)
 def test_padding_is_given_back_at_once(protocol, server):
     open_stream(protocol)
@@ -918,14 +990,18 @@ def test_windows_together_grow_no_further_than_their_limit(windowed, server):
 
 
 @pytest.mark.scenario(103)
-def test_while_a_call_sends_its_own_stream_gets_credit_on_receipt(protocol, server):
+@pytest.mark.parametrize("manager", [AutoFlowControlManager, FlowControlManager])
+def test_while_a_call_sends_its_own_stream_gets_credit_on_receipt(
+    windowed, manager, server
+):
+    protocol = H2Protocol(windowed(WINDOW), manager)
     greet(protocol, server)
     stream = open_stream(protocol, method=b"POST", end_stream=False)
     stream.sending = True
     protocol.receive_data(wire(server.headers(1, 200)))
     given = 0
-    for _ in range(20):
-        protocol.receive_data(wire(server.data(1, bytes(16000))))
+    for _ in range(10):
+        protocol.receive_data(wire(*[server.data(1, bytes(16000))] * 2))
         given += sum(f.window_increment for f in sent(protocol) if f.stream_id == 1)
     assert given >= 320_000 - WINDOW
     protocol.consumed(stream, 320_000)

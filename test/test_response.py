@@ -161,6 +161,22 @@ def test_read1_gives_what_there_is(peer, respond):
     assert response.read1() == b""
 
 
+def test_read1_gives_the_frames_that_came_at_once_one_by_one(peer, respond):
+    response = respond([], b"one", b"", b"two", b"six", b"ten", end=False)
+    assert response.read(3) == b"one"
+    peer.send_data(1, b"end", end=True)
+    assert [response.read1() for _ in range(4)] == [b"two", b"six", b"ten", b"end"]
+    assert response.read1() == b""
+
+
+def test_read1_after_closing_gives_nothing_that_had_come(respond):
+    response = respond([], b"one", b"two", b"six", end=False)
+    assert response.read(3) == b"one"
+    response.close()
+    with pytest.raises(ValueError, match="closed before its end"):
+        response.read1()
+
+
 def test_read1_begins_with_what_read_had_left(respond):
     response = respond(GZIP, gzip.compress(b"line 1\nline 2\n"))
     assert response.readline() == b"line 1\n"

@@ -172,6 +172,14 @@ class TestHandshake:
         assert server.received == data
         assert layer.decrypt(server.say(data)) == data
 
+    @pytest.mark.parametrize("size", [18 * 16384 - 1, 18 * 16384, 18 * 16384 + 1])
+    def test_what_comes_between_much_and_the_end_is_not_lost(self, ends, size):
+        layer, server = ends()
+        data = bytes(range(256)) * (size // 256) + b"." * (size % 256)
+        assert layer.decrypt(server.say(data) + server.close()) == data
+        assert layer.ended
+        assert layer.failure is None
+
     def test_it_can_be_cut_at_every_byte(self, context, certificate):
         layer = TLSFilter(context, "server.test", [H2])
         server = Server(server_context(certificate, [H2]))
@@ -391,6 +399,14 @@ class TestFailures:
         assert isinstance(layer.failure.__cause__, ssl.SSLError)
         assert "TLS with server.test failed" in str(layer.failure)
         assert "_ssl.c" not in str(layer.failure)
+
+    def test_what_came_before_is_good_if_it_is_much(self, ends):
+        layer, server = ends()
+        data = bytes(range(256)) * 1000
+        good, bad = server.say(data), bytearray(server.say(b"bad"))
+        bad[-1] ^= 1
+        assert layer.decrypt(good + bad) == data
+        assert isinstance(layer.failure, TLSError)
 
     def test_after_a_failure_only_the_alert_goes_out(self, ends):
         layer, server = ends()

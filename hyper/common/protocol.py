@@ -123,7 +123,9 @@ class WireProtocol(Protocol, Interface):
     def sendable(self, stream: Stream) -> int:
         """Return how many bytes of body may be queued in one piece now; 0: wait."""
 
-    def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
+    def send_data(
+        self, stream: Stream, data: bytes | memoryview, end_stream: bool
+    ) -> None:
         """Queue a piece of the body, of at most ``sendable`` bytes."""
 
     def send_trailers(self, stream: Stream, fields: Fields) -> None:

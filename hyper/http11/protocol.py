@@ -172,7 +172,7 @@ class H11Protocol:
         self._interim_bytes = 0
         self._unread = 0  # bytes of the exchange's body that the user has not taken
         # Sending.
-        self._outgoing: list[bytes] = []
+        self._outgoing: list[bytes | memoryview] = []
         self._exposed = False  # some of the request may have left
         self._body_left: int | None = 0  # bytes of request body to come; None: chunked
         self._asked_to_upgrade = False
@@ -265,7 +265,9 @@ class H11Protocol:
         """
         return 65536
 
-    def send_data(self, stream: Stream, data: bytes, end_stream: bool) -> None:
+    def send_data(
+        self, stream: Stream, data: bytes | memoryview, end_stream: bool
+    ) -> None:
         """Queue a piece of the body; do nothing if the stream or connection failed.
 
         A stream whose response has come early may be sent on: that is what keeps the
@@ -670,14 +672,14 @@ class H11Protocol:
 
     # Sending
 
-    def _send_chunk(self, data: bytes, end_stream: bool) -> None:
+    def _send_chunk(self, data: bytes | memoryview, end_stream: bool) -> None:
         if data:  # an empty chunk would be the last (7.1)
             self._outgoing += (b"%x\r\n" % len(data), data, b"\r\n")
         if end_stream:
             self._outgoing.append(b"0\r\n\r\n")
 
     def _send_through_tunnel(
-        self, stream: Stream, data: bytes, end_stream: bool
+        self, stream: Stream, data: bytes | memoryview, end_stream: bool
     ) -> None:
         if data:
             if not stream.connected:
@@ -689,7 +691,9 @@ class H11Protocol:
             stream.sent = True
             self._settle()
 
-    def _send_sized(self, data: bytes, end_stream: bool, left: int) -> None:
+    def _send_sized(
+        self, data: bytes | memoryview, end_stream: bool, left: int
+    ) -> None:
         left -= len(data)
         if left < 0 or (end_stream and left):
             # Its own class says that nothing was sent. This time that is not so.

@@ -261,7 +261,7 @@ class ClientMachine:
         self._most_streams = self.remote_settings.max_concurrent_streams
         self._first_window = self.remote_settings.initial_window_size
         self._first_credit = self.local_settings.initial_window_size
-        self._output: list[bytes] = []
+        self._output: list[bytes | memoryview] = []
         self._events: list[Event] = []  # of the read that is under way
         self._rest = bytearray()  # the beginning of a frame
         self._missing = 0  # the bytes of it that are still to come, at least
@@ -350,7 +350,7 @@ class ClientMachine:
         head = _HEAD.pack(
             size << 8 | _DATA, _END_STREAM if end_stream else 0, stream_id
         )
-        self._output += (head, bytes(data))
+        self._output += (head, data)
         stream.window -= size
         self.outbound_flow_control_window -= size
         if end_stream:
@@ -460,7 +460,7 @@ class ClientMachine:
         output = self._output
         if not output:
             return b""
-        data = output[0] if len(output) == 1 else b"".join(output)
+        data = b"".join(output)
         output.clear()
         if amount is not None and len(data) > amount:
             output.append(data[amount:])
@@ -568,9 +568,7 @@ class ClientMachine:
             end += size
         if end == start:
             return start
-        pieces = [
-            data[at : at + length] for at in range(start + _HEAD_SIZE, end, size)
-        ]
+        pieces = [data[at : at + length] for at in range(start + _HEAD_SIZE, end, size)]
         received = length * len(pieces)
         self._credit.size -= received
         stream.credit.size -= received

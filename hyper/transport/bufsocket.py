@@ -1072,11 +1072,11 @@ class _Unlooked:
 def _keep_freed_memory() -> None:
     """Have the C library keep the memory of one large read for the next.
 
-    glibc hands the end of its heap back to the kernel as soon as 128 KiB of it are free,
-    and gets it again page by page: half of the processor's time in a download. It learns
-    to keep more when it frees a block that was larger (``M_MMAP_THRESHOLD`` in
-    mallopt(3)): twice as much as that has. The block is never touched, so that it takes
-    no memory; elsewhere nothing happens.
+    glibc hands the end of its heap back to the kernel as soon as 128 KiB of it are
+    free, and gets it again page by page: a third of the processor's time in a download.
+    It learns to keep more when it frees a block that was larger than that: twice the
+    size of the block (``M_MMAP_THRESHOLD`` in mallopt(3)). The block is never touched,
+    so that it takes no memory; with other libraries nothing happens.
     """
     bytearray(2 * PUMP_SIZE)
 

@@ -166,7 +166,7 @@ class TLSFilter:
         with memoryview(buffer) as view:
             try:
                 while True:
-                    size = read(_RECORD, view[end:])
+                    size = cast(int, read(_RECORD, view[end:]))  # bytes without a view
                     if not size:
                         self.ended = True
                         break
