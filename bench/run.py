@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -42,6 +43,8 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="for a first look")
     parser.add_argument("--clients", nargs="+", metavar="NAME", help="and hyper")
     options = parser.parse_args()
+    # The servers have to be ended in any case.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("told to end"))
     workloads = plan(0.2 if options.quick else 1)
     letters = set("".join(options.letters)) or {each.letter for each in workloads}
     workloads = [each for each in workloads if each.letter in letters]
