@@ -19,7 +19,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent / "test"))
 
-from servers import RealServer, make_authority
+from servers import Authority, RealServer, make_authority
 from servers.realserver import ADDRESS, ServerMissing
 from servers.recipe import Options, Place, Recipe, program
 from shaper import Shaper
@@ -174,17 +174,20 @@ def serve(directory: Path) -> Iterator[Origin]:
     """
     ca = make_authority(directory)
     with ExitStack() as stack:
-        running = []
-        for recipe in RECIPES:
-            found = recipe.find()
-            if found is None:
-                raise ServerMissing(recipe.name, f"not installed ({recipe.package})")
-            home = directory / recipe.name
-            home.mkdir()
-            server = RealServer(recipe, found, home, ca, Options())
-            running.append(stack.enter_context(server))
-        far = [
+        nginx, nghttpd = (
+            stack.enter_context(run(recipe, directory, ca)) for recipe in RECIPES
+        )
+        far, far_sink = (
             stack.enter_context(Shaper((ADDRESS, server.tls_port or 0), DELAY, RATE))
-            for server in running
-        ]
-        yield Origin(ca.ca_file, *running, *far)
+            for server in (nginx, nghttpd)
+        )
+        yield Origin(ca.ca_file, nginx, nghttpd, far, far_sink)
+
+
+def run(recipe: Recipe, directory: Path, ca: Authority) -> RealServer:
+    found = recipe.find()
+    if found is None:
+        raise ServerMissing(recipe.name, f"not installed ({recipe.package})")
+    home = directory / recipe.name
+    home.mkdir()
+    return RealServer(recipe, found, home, ca, Options())

@@ -139,13 +139,10 @@ def transfers(count: int) -> list[Workload]:
     http1 = all_do("download", HYPER, HTTP_CLIENT, PYCURL, REQUESTS, HTTPX, CURL)
     return [
         Workload(
-            *(letter, title, place, clients),
-            *numbers,
-            kind=Kind.transfers,
-            size=LARGE,
+            *(letter, title, place, clients, times, warm_up, Kind.transfers, LARGE),
             http1=place.startswith("h1"),
         )
-        for letter, title, place, clients, *numbers in (
+        for letter, title, place, clients, times, warm_up in (
             ("e", "download", "h2/large", down, count, 1),
             ("f", "upload", "sink/hello", up, count, 1),
             # The connection is made within the time, and its windows are to grow.

@@ -114,6 +114,8 @@ def run_client(client: Client, work: str, workload: Workload, origin: Origin) ->
         raise Missing(f"{client.name}: there is no {program.name}")
     command = [python_of(client.environment), str(program), json.dumps(asdict(task))]
     environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "LC_ALL": "C.UTF-8"}
+    # To compile all that is imported takes long, and leaves much free memory behind.
+    environment.pop("PYTHONDONTWRITEBYTECODE", None)
     try:
         done = subprocess.run(
             command, capture_output=True, text=True, timeout=PATIENCE, env=environment

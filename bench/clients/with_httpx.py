@@ -13,7 +13,7 @@ from meter import Task, Work, check, in_threads, main, number, repeat
 try:
     import httpx2 as httpx
 except ModuleNotFoundError:
-    import httpx
+    import httpx  # type: ignore[no-redef]
 
 PIECE = 64 * 1024
 
