@@ -475,6 +475,16 @@ class TestDebug:
         assert result.err.splitlines()[-1].startswith("hyper: 'foo' is not")
 
 
+#: The command, if a shell has started this process with Ctrl-C ignored, too.
+PROGRAM = (
+    sys.executable,
+    "-c",
+    "import signal, sys; from hyper.cli import main;"
+    "signal.signal(signal.SIGINT, signal.default_int_handler);"
+    "sys.exit(main())",
+)
+
+
 def run_process(
     *words: str, stdout: int = subprocess.PIPE
 ) -> subprocess.CompletedProcess[bytes]:
@@ -534,14 +544,8 @@ class TestProcess:
         assert process.wait(PATIENCE) == 23
 
     def test_an_interrupt_ends_it_quietly(self, service: http2bin.Server) -> None:
-        # A shell may have started this process with the signal ignored.
-        program = (
-            "import signal, sys; from hyper.cli import main;"
-            "signal.signal(signal.SIGINT, signal.default_int_handler);"
-            "sys.exit(main())"
-        )
         process = subprocess.Popen(
-            [sys.executable, "-c", program, f"{service.url}/never"],
+            [*PROGRAM, f"{service.url}/never"],
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             env=environment(),
@@ -557,9 +561,9 @@ class TestStreams:
     """Standard streams that are closed, full, or have nobody at the other end."""
 
     def run(self, line: str, *words: str) -> subprocess.CompletedProcess[bytes]:
-        """Run ``python -m hyper`` in a shell, with what ``line`` adds."""
+        """Run the command in a shell, with what ``line`` adds."""
         return subprocess.run(
-            ["sh", "-c", f'"$@" {line}', "sh", sys.executable, "-m", "hyper", *words],
+            ["sh", "-c", f'"$@" {line}', "sh", *PROGRAM, *words],
             stdin=subprocess.DEVNULL,
             capture_output=True,
             env=environment(),

@@ -470,6 +470,8 @@ DEBUGGING = [
     Case("hyper --stat -n <clear>/ip", err="~ ms  HTTP/1.1\n~ 200 ~ /ip\n"),
     Case("hyper --stat --push -n <tls>/push", err="~ 2 ~ 200 ~ /pushed/1\n~"),
     Case("hyper --ping=2 -n <tls>/ip", err="ping 1: ~ ms\nping 2: ~ ms\n"),
+    Case("hyper --ping 2 -n <tls>/ip", err="ping 1: ~ ms\nping 2: ~ ms\n"),
+    Case("hyper -n --ping <tls>/ip", err="ping 1: ~ ms\n"),
     Case(
         "hyper --ping -n <clear>/ip",
         status=2,

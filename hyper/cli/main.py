@@ -299,6 +299,8 @@ def _hint(text: str, status: int) -> str:
         return "--h2 demands HTTP/2."
     if "h2c='prior-knowledge'" in text:
         return "--h2 does that."
+    if "what is not HTTP/1" in text:
+        return "Perhaps it is HTTP/2: --h2 speaks that at once."
     if "does not speak TLS on this port" in text:
         return "Try http://."
     return _HINTS.get(status, "")

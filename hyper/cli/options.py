@@ -2,7 +2,8 @@
 completion.
 
 Some options have a value that may be left out, such as ``--frames``: it is joined by
-``=``, never the next word, which would swallow the URL.
+``=``, never the next word, which would swallow the URL. Only ``--ping`` may take a
+number that follows it.
 Words that begin with a dash go behind ``--``.
 """
 
@@ -140,10 +141,12 @@ def parse(argv: Sequence[str]) -> Options:
     # with words, and differs between the versions of Python.
     words = list(argv)
     end = words.index("--") if "--" in words else len(words)
-    given = [
-        f"{word}={_OPTIONAL[word]}" if word in _OPTIONAL else word
-        for word in words[:end]
-    ]
+    given: list[str] = []
+    for word in words[:end]:
+        if given and given[-1] == "--ping=1" and re.fullmatch("[0-9]+", word):
+            given[-1] = f"--ping={word}"  # No URL is a number.
+        else:
+            given.append(f"{word}={_OPTIONAL[word]}" if word in _OPTIONAL else word)
     options = build_parser().parse_intermixed_args(given, namespace=Options())
     options.words += words[end + 1 :]
     _check(options)
@@ -386,7 +389,7 @@ def _add_debugging(group: _Group) -> None:
     )
     add(
         "--ping",
-        metavar="[=N]",
+        metavar="[N]",
         type=_number,
         default=0,
         help="measure the round trip N times first",
