@@ -105,27 +105,24 @@ def main() -> None:
     print(
         f"{describe(version_of('nginx'))}; {options.size} bytes to "
         f"{options.directory}; medians of {options.rounds} rounds; ratio: that of the "
-        f"client / that of the library\n"
+        f"client / that of the library in the same round\n"
     )
-    print("client   seconds ratio  CPU s ratio    MB/s  MiB at most  all rounds")
-    usual = typical(seen["library"])
+    print(
+        "client   seconds ratio  CPU s ratio    MB/s  MiB at most  CPU s of all rounds"
+    )
+    library = seen["library"]
     for name, runs in seen.items():
-        one = typical(runs)
+        seconds = statistics.median(run.seconds for run in runs)
+        cpu = statistics.median(run.cpu for run in runs)
+        pairs = list(zip(runs, library, strict=True))
+        slower = statistics.median(one.seconds / other.seconds for one, other in pairs)
+        dearer = statistics.median(one.cpu / other.cpu for one, other in pairs)
+        peak = max(run.peak for run in runs) / 1024
         print(
-            f"{name:8} {one.seconds:7.2f} {one.seconds / usual.seconds:5.2f} "
-            f"{one.cpu:6.2f} {one.cpu / usual.cpu:5.2f} "
-            f"{options.size / one.seconds / 1e6:7.0f} {one.peak / 1024:12.0f}  "
-            + " ".join(f"{run.seconds:.2f}" for run in runs)
+            f"{name:8} {seconds:7.2f} {slower:5.2f} {cpu:6.2f} {dearer:5.2f} "
+            f"{options.size / seconds / 1e6:7.0f} {peak:12.0f}  "
+            + " ".join(f"{run.cpu:.2f}" for run in runs)
         )
-
-
-def typical(runs: list[Run]) -> Run:
-    """Return the medians of the times, and the largest peak."""
-    return Run(
-        statistics.median(run.seconds for run in runs),
-        statistics.median(run.cpu for run in runs),
-        max(run.peak for run in runs),
-    )
 
 
 if __name__ == "__main__":

@@ -122,9 +122,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     with contextlib.redirect_stderr(voice), _logging_to_stderr("--debug" in words):
         try:
             return _run(parse(words))
-        except UsageError as error:
-            return _fail(error, USAGE_ERROR)
-        except LocalProtocolError as error:
+        except (UsageError, LocalProtocolError) as error:
             return _fail(error, USAGE_ERROR)
         except CannotRead as error:
             return _fail(error, CANNOT_READ)

@@ -389,7 +389,7 @@ def _add_debugging(group: _Group) -> None:
     )
     add(
         "--ping",
-        metavar="[N]",
+        metavar="[=N]",
         type=_number,
         default=0,
         help="measure the round trip N times first",
