@@ -70,7 +70,7 @@ def test_a_method_that_changes_takes_the_body_away(
     status: int, before: str, after: str
 ) -> None:
     body = Content(b"x")
-    headers = (("Content-Type", "a/b"), ("X", "y"))
+    headers = (("Content-Type", "a/b"), ("Expect", "100-continue"), ("X", "y"))
     onward = redirected(ask(before, headers, body), status, "/there")
     kept = after == before
     assert onward.method == after

@@ -45,7 +45,10 @@ _REDIRECTS = (301, 302, 303, 307, 308)
 #: Fields that are for one server only.
 _FOR_ONE_SERVER = ("authorization", "cookie", "proxy-authorization")
 #: Fields that are about the body.
-_ABOUT_BODY = ("content-type", "content-length", "content-encoding", "content-language")
+_ABOUT_BODY = (
+    *("content-type", "content-length", "content-encoding", "content-language"),
+    *("expect", "trailer", "transfer-encoding"),
+)
 #: Characters of a URL (RFC 3986 section 2), "%" and those that percent-encode nothing.
 _IN_URL = ":/?#[]@!$&'()*+,;=%"
 #: How much of a body waits in memory when its turn has not come.
