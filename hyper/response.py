@@ -233,6 +233,7 @@ class Response:
         """Iterate over the body in the pieces that the server sent it in.
 
         A piece is a DATA frame of HTTP/2 or a chunk of HTTP/1.1, and may be empty.
+        Where a thousand frames wait to be read, small ones after them are joined.
         Where a Content-Encoding is undone, it is what the decoder made of one: that may
         be nothing yet, or several pieces, each of limited size.
 

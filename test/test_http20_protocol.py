@@ -30,7 +30,9 @@ from hyper.http20.machine import ClientMachine
 from hyper.http20.protocol import (
     LARGEST_FRAME,
     MAX_INTERIM,
+    MAX_PIECES,
     MAX_UNREAD_WHILE_SENDING,
+    PIECE,
     STREAMS_BEFORE_SETTINGS,
     TURN,
     H2Protocol,
@@ -429,6 +431,21 @@ def test_a_malformed_response_says_what_is_wrong(protocol, server):
     assert isinstance(stream.error, InvalidResponseError)
     assert "'connection'" in str(stream.error)
     assert protocol.failure is None
+
+
+@pytest.mark.scenario(88)
+def test_a_body_in_tiny_frames_takes_little_more_memory_than_its_bytes(
+    protocol, server
+):
+    greet(protocol, server)
+    stream = open_stream(protocol)
+    protocol.receive_data(wire(server.headers(1)))
+    body = bytes(range(250)) * 40
+    pieces = [body[start : start + 2] for start in range(0, len(body), 2)]
+    protocol.receive_data(wire(*(server.data(1, piece) for piece in pieces)))
+    assert (stream.buffered, b"".join(stream.chunks)) == (len(body), body)
+    assert len(stream.chunks) == MAX_PIECES + 1
+    assert max(map(len, stream.chunks)) == PIECE
 
 
 # Resets.

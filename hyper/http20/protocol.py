@@ -86,6 +86,11 @@ LARGEST_FRAME = 65536
 TURN = 8 * (16384 - 9)
 #: How much of a response may come while its request is still being sent.
 MAX_UNREAD_WHILE_SENDING = 64 * 1024 * 1024
+#: How many frames of a body may wait to be read before those that follow are put
+#: together, up to so many bytes: each costs its object as well, and in frames of two
+#: bytes a window would take thirty times the memory that it promises.
+MAX_PIECES = 1000
+PIECE = 4096
 #: The part of its window that a stream has to receive before its round trips are
 #: measured: short responses are not worth a PING.
 PROBE_AFTER = 2
@@ -648,7 +653,11 @@ class H2Protocol:
             )
             return
         stream = exchange.stream
-        stream.chunks.append(data)
+        chunks = stream.chunks
+        if len(chunks) < MAX_PIECES or len(chunks[-1]) + len(data) > PIECE:
+            chunks.append(data)
+        else:
+            chunks[-1] += data
         stream.buffered += len(data)
         if event.stream_ended is None:
             if stream.sending:
