@@ -19,6 +19,11 @@ The rules that make it right:
   wakes. A thread that sleeps while its condition holds would be a bug here. A leader
   sleeps too: what it waits for may be read by the thread that polls in order to write,
   or be done by a call in a third, so each poll listens to a :class:`_Bell` as well.
+* Who needs the lock for nothing but to wait does not take it: it leaves its entry
+  first and looks second, and whoever changes what it looks at does so first and looks
+  for entries second. One of the two sees the other.
+* One thread at a time is woken to lead, the *heir*. Until it comes, reading is left to
+  it; what it need not do itself it passes on.
 * A call that finds nobody reading reads once on entry, so that RST_STREAM, GOAWAY and
   the end of the stream are seen before the next write.
 * Writes combine. Who leaves while others queue for the lock leaves the bytes too, and
