@@ -31,6 +31,7 @@ from __future__ import annotations
 
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
+from typing import Protocol as Interface
 from typing import TypeVar
 
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
@@ -42,6 +43,8 @@ from hpack.exceptions import (
 )
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.table import HeaderTable
+
+from ..common.stream import Fields
 
 K = TypeVar("K")
 V = TypeVar("V")
@@ -137,6 +140,23 @@ def _keep(kept: dict[K, V], key: K, value: V, limit: int) -> None:
     kept[key] = value
 
 
+class HeaderEncoder(Interface):
+    """What a state machine asks of an encoder, whoever has made it."""
+
+    header_table_size: int
+
+    def encode(self, headers: Fields) -> bytes: ...
+
+
+class HeaderDecoder(Interface):
+    """What a state machine asks of a decoder, whoever has made it."""
+
+    max_header_list_size: int
+    max_allowed_table_size: int
+
+    def decode(self, data: bytes, raw: bool = ...) -> list[HeaderTuple]: ...
+
+
 #: What has no part in any connection, for all of them: text to string literals, and
 #: Huffman code to text.
 _LITERALS: dict[bytes, bytes] = {}
@@ -192,9 +212,7 @@ class Encoder:
             begin with a colon come first.
         :param huffman: whether to use Huffman code where it is shorter.
         """
-        if isinstance(headers, Mapping):
-            headers = _special_first(headers)
-        fields = tuple(headers)
+        fields = in_order(headers)
         kinds = tuple(map(type, fields))  # equal tuples may differ in being sensitive
         key = (fields, kinds, huffman)
         block = self._blocks.get(key)
@@ -226,11 +244,7 @@ class Encoder:
 
     def _other(self, field: Field, huffman: bool) -> bytes:
         """Return the representation of a field, in whatever form it was given."""
-        name, value = _octets(field[0]), _octets(field[1])
-        if isinstance(field, HeaderTuple):
-            sensitive = not field.indexable
-        else:
-            sensitive = len(field) > 2 and bool(field[2])
+        name, value, sensitive = plain(field)
         if sensitive:
             return self._literal(name, value, _NEVER, 4, huffman)
         found = self._numbers.get((name, value))
@@ -304,12 +318,27 @@ def _indexed(index: int) -> bytes:
     return _INDEXED[index] if index < len(_INDEXED) else _integer(index, 0x80, 7)
 
 
+def in_order(
+    headers: Iterable[Field] | Mapping[bytes | str, bytes | str],
+) -> tuple[Field, ...]:
+    """Return the fields of a section; of a mapping, those with a colon come first."""
+    if not isinstance(headers, Mapping):
+        return tuple(headers)
+    first = sorted(headers.items(), key=lambda field: _octets(field[0])[:1] != b":")
+    return tuple(first)
+
+
+def plain(field: Field) -> tuple[bytes, bytes, bool]:
+    """Return a field's name and value, and whether it is never to be indexed."""
+    if isinstance(field, HeaderTuple):
+        sensitive = not field.indexable
+    else:
+        sensitive = len(field) > 2 and bool(field[2])
+    return _octets(field[0]), _octets(field[1]), sensitive
+
+
 def _octets(text: bytes | str) -> bytes:
     return text if isinstance(text, bytes) else text.encode("utf-8")
-
-
-def _special_first(headers: Mapping[bytes | str, bytes | str]) -> list[Field]:
-    return sorted(headers.items(), key=lambda field: _octets(field[0])[:1] != b":")
 
 
 class _Steps(dict[int, tuple[int, bytes]]):
@@ -437,10 +466,7 @@ class Decoder:
             fields = self._decode(data)
         if raw:
             return fields.copy()
-        try:
-            return [_text(field) for field in fields]
-        except UnicodeDecodeError as error:
-            raise HPACKDecodingError("a field that is not UTF-8") from error
+        return texts(fields)
 
     def _known(self, data: bytes) -> list[HeaderTuple] | None:
         """Return what is known of a block, and do what it does to the table."""
@@ -603,6 +629,15 @@ _Whole = tuple[list[HeaderTuple], int, list[HeaderTuple], list[int], int]
 _WHOLE: dict[bytes, _Whole] = {}
 
 
-def _text(field: HeaderTuple) -> HeaderTuple:
-    name, value = field
-    return type(field)(name.decode("utf-8"), value.decode("utf-8"))
+def texts(fields: Iterable[HeaderTuple]) -> list[HeaderTuple]:
+    """Return fields of bytes as fields of str.
+
+    :raises HPACKDecodingError: if one is not UTF-8.
+    """
+    try:
+        return [
+            type(field)(field[0].decode("utf-8"), field[1].decode("utf-8"))
+            for field in fields
+        ]
+    except UnicodeDecodeError as error:
+        raise HPACKDecodingError("a field that is not UTF-8") from error

@@ -84,7 +84,7 @@ from .dialect import (
     protocol_error,
     settings_body,
 )
-from .hpack import Decoder, Encoder
+from .hpack import Decoder, Encoder, HeaderDecoder, HeaderEncoder
 
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"
 #: Section 6.9.1: the largest window.
@@ -238,8 +238,8 @@ class ClientMachine:
     def __init__(self, settings: Mapping[int, int] | None = None) -> None:
         self.local_settings = lean(client_settings(settings or {}))
         self.remote_settings = lean(Settings(client=False))
-        self.encoder = Encoder()
-        self.decoder = Decoder()
+        self.encoder: HeaderEncoder = Encoder()
+        self.decoder: HeaderDecoder = Decoder()
         # Smaller limits are not enforced at once: the peer may not know them yet.
         self.decoder.max_allowed_table_size = max(
             4096, self.local_settings.header_table_size
