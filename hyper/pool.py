@@ -508,12 +508,14 @@ class ConnectionPool:
             place = self._wait_for_place(identity, deadlines.place())
             if not place.shared:
                 return place
+            conn = place.conn
             try:
-                place.conn.connect(timeout=deadlines, watch=watch)
+                if not conn.is_connected:
+                    conn.connect(timeout=deadlines, watch=watch)
             except BaseException:
                 place.give_back()
                 raise
-            if place.conn.version is HTTPVersion.http20:
+            if conn.version is HTTPVersion.http20:
                 return place
             place.host.http11 = True
             place.give_back()
@@ -524,8 +526,14 @@ class ConnectionPool:
             with self._mutex:
                 if self._closed:
                     raise LocalProtocolError("the pool is closed")
-                self._desk.queue.append(ticket)
-                self._settle()
+                self._read_notes()
+                if not self._desk.queue:
+                    ticket.place = self._find(identity)  # As a rule.
+                if ticket.place is None:
+                    self._desk.queue.append(ticket)
+                    self._settle()  # Notes that came meanwhile have rung nobody.
+                else:
+                    self._trim()
             self._close_doomed()
             if ticket.place is None:
                 self._wait_for_service(ticket, deadline)
@@ -566,6 +574,12 @@ class ConnectionPool:
 
     def _settle(self) -> None:
         """Read the notes, close what was idle for too long, and serve who waits."""
+        self._read_notes()
+        self._serve()
+        self._trim()
+
+    def _read_notes(self) -> None:
+        """Take back what was given back, and close what was idle for too long."""
         returned = self._desk.returned
         while returned:
             member, when = returned.popleft()
@@ -579,7 +593,9 @@ class ConnectionPool:
                 if oldest.idle_since > since:
                     break
                 self._discard(oldest)
-        self._serve()
+
+    def _trim(self) -> None:
+        """Close the idle connections that are too many."""
         if self._max_idle is not None:
             while len(self._idle) > self._max_idle:
                 self._discard(next(iter(self._idle)))

@@ -20,6 +20,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 
 from .exceptions import LocalProtocolError
 
@@ -39,7 +40,11 @@ _LONGEST_NAME = 254
 _FORBIDDEN_IN_TARGET = re.compile(rb"[\x00-\x20\x7f]")
 _ABSOLUTE = re.compile(rb"https?://[^/?#]+", re.IGNORECASE)
 _SERVER = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://[^/?#]*")
-_PLAIN_TARGET = re.compile(rb"/[\x21\x22\x24-\x7e]*")
+#: A target that is taken as it is, perhaps after a server.
+_PLAIN_TARGET = re.compile(
+    rb"(?:[hH][tT][tT][pP][sS]?://[\x21\x22\x24-\x2e\x30-\x3e\x40-\x7e]+)?"
+    rb"(/[\x21\x22\x24-\x7e]*)"
+)
 _NON_ASCII = re.compile(rb"[\x80-\xff]")
 
 
@@ -140,8 +145,9 @@ def request_target(url: str | bytes) -> bytes:
             raise LocalProtocolError("the URL is not valid Unicode") from None
     elif not isinstance(url, bytes):
         raise TypeError(f"the URL must be str or bytes, not {type(url).__name__}")
-    if _PLAIN_TARGET.fullmatch(url):
-        return url
+    plain = _PLAIN_TARGET.fullmatch(url)
+    if plain:
+        return plain[1]
     found = _FORBIDDEN_IN_TARGET.search(url)
     if found:
         raise LocalProtocolError(
@@ -171,7 +177,15 @@ def split_url(url: str | bytes) -> tuple[Origin, bytes]:
     server = _SERVER.match(text)
     if server is None:
         raise LocalProtocolError("the URL has to be absolute: https://name/path")
-    return parse_host(server.group()), target
+    name = server.group()
+    # What may hold a password is not remembered.
+    return parse_host(name) if "@" in name else _known_host(name), target
+
+
+@lru_cache(maxsize=256)
+def _known_host(host: str) -> Origin:
+    """Do as :func:`parse_host`, once for each of the servers that were used lately."""
+    return parse_host(host)
 
 
 def connect_target(target: str | bytes) -> bytes:

@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 from ..common import exceptions
 
@@ -56,17 +56,16 @@ class Timeout:
     pool: float | None = None
 
     def __post_init__(self) -> None:
-        for field in fields(self):
-            limit = getattr(self, field.name)
+        for name in self.__slots__:
+            limit = getattr(self, name)
             if limit is None:
                 continue
             if isinstance(limit, bool) or not isinstance(limit, (int, float)):
                 raise TypeError(
-                    f"the {field.name} timeout is a number of seconds or None, "
-                    f"not {limit!r}"
+                    f"the {name} timeout is a number of seconds or None, not {limit!r}"
                 )
             if not limit >= 0:
-                raise ValueError(f"the {field.name} timeout is negative: {limit!r}")
+                raise ValueError(f"the {name} timeout is negative: {limit!r}")
 
     @classmethod
     def of(cls, value: TimeoutLike) -> Timeout:
@@ -75,6 +74,8 @@ class Timeout:
         A number limits connecting, reading and writing alike; a pair is (connect,
         read), and writing is limited as reading is; None is no limit at all.
         """
+        if value is None:
+            return _NO_LIMIT
         if isinstance(value, Timeout):
             return value
         if isinstance(value, tuple):
@@ -89,6 +90,9 @@ class Timeout:
     def start(self, clock: Clock = time.monotonic) -> Deadlines:
         """Start counting: return the deadlines of a request that begins now."""
         return Deadlines(self, clock)
+
+
+_NO_LIMIT = Timeout()
 
 
 @dataclass(frozen=True, slots=True)
