@@ -586,6 +586,21 @@ def test_of_a_body_of_unknown_size_a_piece_is_what_has_come(peer, make_session, 
     assert response.raw.closed
 
 
+def test_of_a_body_of_known_size_all_pieces_but_the_last_are_as_large_as_asked_for(
+    peer, make_session
+):
+    response = begin(make_session(**PLAIN), peer, [("content-length", "7")])
+    peer.send_data(1, b"1")
+    peer.send_data(1, b"234567", end=True)
+    pieces = response.iter_content(3)
+    assert next(pieces) == b"123"
+    assert response.raw.tell() == 3
+    assert response.raw.length_remaining == 4
+    assert list(pieces) == [b"456", b"7"]
+    assert response.raw.length_remaining == 0
+    assert response.raw.closed
+
+
 def test_pieces_are_not_larger_than_asked_for(peer, make_session):
     response = begin(make_session(**PLAIN), peer)
     peer.send_data(1, b"12345", end=True)
@@ -772,9 +787,11 @@ def test_a_server_is_verified_unless_told_otherwise(service, make_session):
         session.get(address)
     assert session.get(address, verify=False).ok
     assert session.get(address, verify=service.ca_file).ok
-    # Who verifies does not get the connection of who does not (CVE-2024-35195).
-    with pytest.raises(exceptions.SSLError):
-        session.get(address)
+    # Who verifies does not get the connection of who does not (CVE-2024-35195). Nor
+    # does who says it by a value that is equal to False, and is not.
+    for verify in (True, 0):
+        with pytest.raises(exceptions.SSLError):
+            session.get(address, verify=verify)
     assert session.adapters["https://"].poolmanager.connections == 2
 
 
@@ -1346,11 +1363,38 @@ def test_a_url_that_names_no_server_is_an_invalid_url(make_session, address):
         make_session().send(prepared)
 
 
-def test_a_url_that_cannot_be_sent_is_an_invalid_url(make_session):
-    prepared = requests.Request("GET", "http://example.com/").prepare()
-    prepared.url = "http://example.com/a b"
-    with pytest.raises(exceptions.InvalidURL):
-        make_session().send(prepared)
+def test_a_url_that_cannot_be_sent_is_an_invalid_url(make_session, service):
+    session = make_session()
+    session.verify = service.ca_file
+    prepared = requests.Request("GET", f"{service.url}/get").prepare()
+    address = prepared.url
+    for _ in range(2):
+        prepared.url = f"{address}?a b"
+        with pytest.raises(exceptions.InvalidURL):
+            session.send(prepared, verify=service.ca_file)
+        prepared.url = address
+        assert session.send(prepared, verify=service.ca_file).ok
+
+
+def test_the_server_of_a_url_is_not_the_one_of_another_that_begins_alike(
+    service, make_session
+):
+    session = make_session()
+    session.verify = service.ca_file
+    assert session.get(f"{service.url}/get").ok
+    for address in (f"{service.url}@127.0.0.1:1/", f"{service.url}0/"):
+        prepared = requests.Request("GET", f"{service.url}/get").prepare()
+        prepared.url = address
+        with pytest.raises((exceptions.InvalidURL, exceptions.ConnectionError)):
+            session.send(prepared, verify=service.ca_file)
+
+
+def test_an_adapter_finds_its_way_to_more_servers_than_it_remembers(make_session):
+    adapter = make_session().get_adapter("http://")
+    for number in (*range(2100), 0):
+        request = requests.Request("GET", f"http://{number}.example/").prepare()
+        route = adapter.get_connection_with_tls_context(request, True)
+        assert str(route) == f"http://{number}.example:80"
 
 
 @pytest.mark.parametrize("scheme", ["ftp", "file"])

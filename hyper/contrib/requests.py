@@ -25,12 +25,12 @@ urllib3-future in the place of urllib3 as well, which looks the same from outsid
 from __future__ import annotations
 
 import io
+import re
 import socket
 import ssl
 import sys
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from http.client import HTTPMessage
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, cast
@@ -98,6 +98,10 @@ VERSIONS = {
     HTTPVersion.http20: 20,
 }
 
+#: What of a URL names its server, if that is all it does.
+SERVER = re.compile(r"https?://[^/?#@]+(?![^/?#])")
+#: How many servers an adapter knows its way to without reading their URLs.
+KNOWN_SERVERS = 1000
 #: What stands for a field that urllib3 is not to add.
 LEAVE_OUT = SKIP_HEADER.encode()
 #: A response of hyper, in either version.
@@ -181,6 +185,8 @@ class HTTP20Adapter(HTTPAdapter):
         self._pool_block = block
         #: What :meth:`get_connection` has made.
         self.connections: dict[object, HTTPConnection] = {}
+        #: What was read of URLs, by their servers, and of ``verify``.
+        self._known: dict[tuple[str, bool | str], tuple[Origin, TLSChoice]] = {}
         self._context = ssl_context or self.ssl_context
         self.poolmanager = ConnectionPool(
             max_connections=sys.maxsize,
@@ -257,17 +263,50 @@ class HTTP20Adapter(HTTPAdapter):
         """
         url = request.url or ""
         try:
-            server, keys = self.build_connection_pool_key_attributes(
+            request_target(url)
+            origin, tls = self._server_of(request, url, verify, cert)
+        except ValueError as error:
+            raise InvalidURL(error, request=request) from error
+        # Without proxies, requests would parse the URL for nothing.
+        return Route(self, origin, tls, select_proxy(url, proxies) if proxies else None)
+
+    def _server_of(
+        self,
+        request: PreparedRequest,
+        url: str,
+        verify: Verify | None,
+        cert: Certificate | None,
+    ) -> tuple[Origin, TLSChoice]:
+        """Return the server that a request goes to, and what of TLS counts there.
+
+        It is remembered, unless a subclass has a say in it.
+        """
+        hook = self.build_connection_pool_key_attributes
+        own = HTTPAdapter.build_connection_pool_key_attributes
+        key = None
+        if cert is None and getattr(hook, "__func__", None) is own:
+            key = server_key(url, verify)
+        known = None if key is None else self._known.get(key)
+        if known is None:
+            server, keys = hook(
                 request,
                 verify,  # type: ignore[arg-type]  # the path may be of any kind
                 cert,  # type: ignore[arg-type]  # there may be a password
             )
-            request_target(url)
             origin = read_origin(server["scheme"], server["host"], server["port"])
-        except ValueError as error:
-            raise InvalidURL(error, request=request) from error
-        tls = TLSChoice.of(cast("TLSKeys", keys), verify)
-        return Route(self, origin, tls, select_proxy(url, proxies))
+            known = origin, TLSChoice.of(cast("TLSKeys", keys), verify)
+            if key is not None:
+                if len(self._known) >= KNOWN_SERVERS:
+                    self._known.clear()
+                self._known[key] = known
+        return known
+
+    def request_url(
+        self, request: PreparedRequest, proxies: dict[str, str] | None
+    ) -> str:
+        """Return what to ask the server, or a proxy, for, as requests does."""
+        # Without proxies, requests would parse the URL for nothing.
+        return super().request_url(request, proxies) if proxies else request.path_url
 
 
 class TLSKeys(TypedDict, total=False):
@@ -411,10 +450,11 @@ class Route:
     def _exchange(
         self, method: str, url: str, body: BodyLike, fields: Fields, timeout: Limits
     ) -> Received:
-        limits = timeout.clone()
-        limits.start_connect()  # It is asked what is left of the total.
-        connect = Limits.resolve_default_timeout(limits.connect_timeout)
-        read = Limits.resolve_default_timeout(limits.read_timeout)
+        if timeout.total is not None:
+            timeout = timeout.clone()
+            timeout.start_connect()  # It is asked what is left of the total.
+        connect = Limits.resolve_default_timeout(timeout.connect_timeout)
+        read = Limits.resolve_default_timeout(timeout.read_timeout)
         adapter, tls = self._adapter, self._tls
         hook = adapter.get_connection
         if getattr(hook, "__func__", None) is HTTP20Adapter.get_connection:
@@ -423,7 +463,7 @@ class Route:
                 f"{self}{request_target(url).decode()}",
                 body,
                 fields,
-                timeout=(connect, read),
+                timeout=None if connect is read is None else (connect, read),
                 ssl_context=tls.context,
                 verify=None if tls.verify is True else tls.verify,
                 cert=tls.cert,
@@ -522,8 +562,9 @@ class Incoming:
         self.reason = response.reason
         self.version = VERSIONS[response.version]
         self.version_string = response.version.value
+        self._fields = response.getheaders()
         self.headers = HTTPHeaderDict()
-        for name, value in response.getheaders():
+        for name, value in self._fields:
             self.headers.add(name, value)
 
     @property
@@ -535,15 +576,17 @@ class Incoming:
     def msg(self) -> HTTPMessage:
         """The fields, as the standard library has them: a new object each time."""
         message = HTTPMessage()
-        for name, value in self._response.getheaders():
-            message[name] = value
+        for name, value in self._fields:
+            message.set_raw(name, value)  # A parser's way, without a look at each.
         return message
 
     @property
     def trailers(self) -> HTTPHeaderDict:
         """The trailer fields; waits for the end of the response."""
-        with self._translated():
+        try:
             trailers = self._response.trailers
+        except HyperError as error:
+            raise self._failure(error) from error
         fields = HTTPHeaderDict()
         for name, value in trailers.iter_raw():
             fields.add(name.decode("latin-1"), value.decode("latin-1"))
@@ -553,8 +596,10 @@ class Incoming:
         """Return ``amt`` bytes as they came, fewer at the end; None: all."""
         if self.closed:
             return b""
-        with self._translated():
+        try:
             return self._response.read(amt, decode_content=False)
+        except HyperError as error:
+            raise self._failure(error) from error
 
     def read1(self, amt: int = -1) -> bytes:
         """Return what there is, at most ``amt`` bytes if that is not negative.
@@ -563,8 +608,10 @@ class Incoming:
         """
         if self.closed:
             return b""
-        with self._translated():
+        try:
             return self._response.read1(amt, decode_content=False)
+        except HyperError as error:
+            raise self._failure(error) from error
 
     def close(self) -> None:
         """Give up what has not come yet: over HTTP/2, of this response alone."""
@@ -579,14 +626,10 @@ class Incoming:
         """Return ``closed``, by its older name."""
         return self.closed
 
-    @contextmanager
-    def _translated(self) -> Iterator[None]:
-        """Let errors be urllib3's, after which there is nothing more to be read."""
-        try:
-            yield
-        except HyperError as error:
-            self.close()
-            raise reading_failure(error, self._route) from error
+    def _failure(self, error: HyperError) -> HTTPError:
+        """Return urllib3's error, after which there is nothing more to be read."""
+        self.close()
+        return reading_failure(error, self._route)
 
 
 class RawResponse(HTTPResponse):
@@ -642,11 +685,18 @@ class RawResponse(HTTPResponse):
         """
         if decode_content is None:
             decode_content = self.decode_content
-        if self.length_remaining is not None or self._fp is not self._original_response:
+        coded = decode_content and "Content-Encoding" in self.headers
+        sized = self.length_remaining is not None
+        if (sized and coded) or self._fp is not self._original_response:
             # The latter is so if somebody listens in, such as a cache.
             yield from super().stream(amt, decode_content)
-        elif decode_content and "Content-Encoding" in self.headers:
+        elif coded:
             while piece := self.read1(amt, decode_content):
+                yield piece
+        elif self.length_remaining is not None:
+            while piece := self._incoming.read(amt):
+                self._fp_bytes_read += len(piece)
+                self.length_remaining -= len(piece)
                 yield piece
         else:
             while piece := self._incoming.read1(-1 if amt is None else amt):
@@ -732,6 +782,15 @@ def read_origin(scheme: str, host: str | None, port: int | None) -> Origin:
     return parse_host(f"{scheme}://{f'[{name}]' if ':' in name else name}", port)
 
 
+def server_key(url: str, verify: Verify | None) -> tuple[str, bool | str] | None:
+    """Return what to remember a server by, and what is asked of it; None: do not."""
+    # Not by any verify: 0 is equal to False, but does not mean it.
+    found = SERVER.match(url)
+    if found is None or not isinstance(verify, (bool, str)):
+        return None
+    return found.group(), verify
+
+
 def find_proxy(adapter: HTTPAdapter, url: str) -> Proxy:
     """Return the proxy that a URL names, with what ``proxy_headers()`` adds.
 
@@ -772,6 +831,8 @@ def utf8(piece: str | bytes) -> bytes:
 
 def position(given: Given) -> int | None:
     """Return where a file stands, if it can go back there."""
+    if given is None or isinstance(given, (str, bytes)):
+        return None
     try:
         start = given.tell()  # type: ignore[union-attr]
         given.seek(start)  # type: ignore[union-attr]
