@@ -27,7 +27,8 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import lru_cache
 from importlib import import_module
 from types import ModuleType
 from typing import TYPE_CHECKING, cast, overload
@@ -110,6 +111,9 @@ _PREFIXES = {
     HTTPVersion.http11: "http11",
     HTTPVersion.http10: "http11",
 }
+
+#: The step of a request that nobody traces.
+_SILENCE = nullcontext()
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -253,8 +257,11 @@ class HyperTransport(_Transport):
         library = _library_of(request)
         progress = _Progress(library, request)
         try:
-            with progress.translating():
-                response = self._ask(request, library, progress)
+            response = self._ask(request, library, progress)
+        except HyperError as error:
+            failure = progress.translated(error)
+            progress.fail(failure)
+            raise failure from error
         except BaseException as error:
             progress.fail(error)
             raise
@@ -300,7 +307,8 @@ class HyperTransport(_Transport):
             )
             raise library.UnsupportedProtocol(f"Request URL {fault}", request=request)
         proxy = self._proxy or self._proxy_of_environment(request)
-        progress.connecting = self._first_step(request, proxy)
+        if progress.traced:
+            progress.connecting = self._first_step(request, proxy)
         body = _body(request, library)
         retries = self._retries
         pause = 0.0
@@ -362,6 +370,11 @@ class _Progress:
         #: What connecting is called, and what belongs to it.
         self.connecting: tuple[str, dict[str, object]] = ("", {})
 
+    @property
+    def traced(self) -> bool:
+        """True if somebody wants to be told."""
+        return self._trace is not None
+
     def __call__(self, moment: Moment, version: HTTPVersion | None) -> None:
         """Note a moment of the request: a pool is to call this as its ``watch``."""
         self._lost = _LOST.get(moment, self._lost)
@@ -397,9 +410,12 @@ class _Progress:
         if name:
             self._tell(f"{name}.{how}", info)
 
-    @contextmanager
-    def step(self, name: str) -> Iterator[None]:
+    def step(self, name: str) -> AbstractContextManager[None]:
         """Tell of what is done meanwhile, beside the step that is under way."""
+        return _SILENCE if self._trace is None else self._told(name)
+
+    @contextmanager
+    def _told(self, name: str) -> Iterator[None]:
         self._tell(f"{name}.started", {"request": self._request})
         try:
             yield
@@ -411,14 +427,6 @@ class _Progress:
     def _tell(self, event: str, info: dict[str, object]) -> None:
         if self._trace is not None:
             self._trace(event, info)
-
-    @contextmanager
-    def translating(self) -> Iterator[None]:
-        """Raise errors of the request's library instead of hyper's."""
-        try:
-            yield
-        except HyperError as error:
-            raise self.translated(error) from error
 
     def translated(self, error: HyperError) -> Exception:
         """Return what stands for an error of hyper."""
@@ -441,8 +449,10 @@ class _ResponseStream(_ByteStream):
 
     def __iter__(self) -> Iterator[bytes]:
         with self._progress.step(f"{self._prefix}.receive_response_body"):
-            with self._progress.translating():
+            try:
                 yield from filter(None, self._response.read_chunked(False))
+            except HyperError as error:
+                raise self._progress.translated(error) from error
 
     def close(self) -> None:
         """Give up what has not come yet; may be called from any thread.
@@ -539,13 +549,14 @@ def _port(request: AnyRequest) -> int:
 
 def _timeout(request: AnyRequest) -> Timeout:
     limits = request.extensions.get("timeout", {})
-    pool = limits.get("pool")
-    return Timeout(
-        connect=limits.get("connect"),
-        read=limits.get("read"),
-        write=limits.get("write"),
-        pool=math.inf if pool is None else pool,
-    )
+    return _limits_of(*map(limits.get, ("connect", "read", "write", "pool")))
+
+
+@lru_cache(maxsize=64, typed=True)  # typed, for 1 is equal to True
+def _limits_of(
+    connect: float | None, read: float | None, write: float | None, pool: float | None
+) -> Timeout:
+    return Timeout(connect, read, write, pool=math.inf if pool is None else pool)
 
 
 def _sni(request: AnyRequest) -> str | None:
