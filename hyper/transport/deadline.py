@@ -56,7 +56,7 @@ class Timeout:
     pool: float | None = None
 
     def __post_init__(self) -> None:
-        for name in self.__slots__:
+        for name in Timeout.__slots__:
             limit = getattr(self, name)
             if limit is None:
                 continue
