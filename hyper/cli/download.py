@@ -10,12 +10,12 @@ import re
 import sys
 import time
 from collections.abc import Callable
-from io import FileIO
 from itertools import count
 from pathlib import Path
-from typing import Literal, TextIO
+from typing import TextIO
 from urllib.parse import unquote
 
+from ..common.exceptions import HyperError
 from ..response import Response
 from .output import CannotWrite, pieces_of
 from .terminal import TRICKS, columns, human
@@ -24,6 +24,8 @@ from .terminal import TRICKS, columns, human
 PATIENCE = 0.5
 PAUSE = 0.1
 LONGEST_NAME = 200
+#: How many bytes are written to a file at once.
+BUFFER = 65536
 #: A parameter: its name, and its value in quotation marks or without.
 _PARAMETER = re.compile(
     r';\s*([^\s;="]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^;\s"]*))|"(?:[^"\\]|\\.)*"'
@@ -180,29 +182,19 @@ def save(
     total = _total(response, have)
     done = have
     try:
-        with _opened(path, "ab" if have else "wb") as file:
+        # Frames may be small; as many writes as frames would cost more than the rest.
+        with open(path, "ab" if have else "wb", BUFFER) as file:
             for piece in pieces_of(response, raw):
-                _write(file, piece, path)
+                file.write(piece)
                 done += len(piece)
                 progress.update(done, total, have)
+    except OSError as error:
+        if isinstance(error, HyperError):
+            raise
+        raise CannotWrite(error, str(path)) from error
     finally:
         progress.end()
     return done
-
-
-def _opened(path: Path, mode: Literal["ab", "wb"]) -> FileIO:
-    try:
-        return open(path, mode, buffering=0)
-    except OSError as error:
-        raise CannotWrite(error, str(path)) from error
-
-
-def _write(file: FileIO, data: bytes, path: Path) -> None:
-    try:
-        while data:
-            data = data[file.write(data) :]
-    except OSError as error:
-        raise CannotWrite(error, str(path)) from error
 
 
 def _is_complete(response: Response, have: int) -> bool:
