@@ -34,7 +34,7 @@ from hyper.http20.protocol import (
     MAX_UNREAD_WHILE_SENDING,
     PIECE,
     STREAMS_BEFORE_SETTINGS,
-    TURN,
+    UPLOAD_SIZE,
     H2Protocol,
     header_section,
 )
@@ -243,13 +243,11 @@ def test_a_frame_is_limited_by_the_peer_and_by_fairness(protocol, server):
         },
     )
     protocol.receive_data(wire(server.window_update(0, 2**30)))
-    assert protocol.sendable(stream) == TURN
-    protocol.send_data(stream, bytes(TURN), True)
+    assert protocol.sendable(stream) == UPLOAD_SIZE
+    protocol.send_data(stream, bytes(UPLOAD_SIZE), True)
     frames = sent(protocol)
-    assert [len(frame.data) for frame in frames] == [
-        LARGEST_FRAME,
-        TURN - LARGEST_FRAME,
-    ]
+    sizes = [LARGEST_FRAME, UPLOAD_SIZE - LARGEST_FRAME]
+    assert [len(frame.data) for frame in frames] == sizes
     assert ["END_STREAM" in frame.flags for frame in frames] == [False, True]
 
 
@@ -574,9 +572,10 @@ def test_uploads_take_turns_some_frames_each(protocol, server):
     first, second, third = (
         open_stream(protocol, method=b"PUT", end_stream=False) for _ in range(3)
     )
-    assert protocol.sendable(first) > 0
+    assert protocol.sendable(first) == 65535
     assert protocol.sendable(second) == 0, "it is the first one's turn"
     assert protocol.sendable(third) == 0
+    assert protocol.sendable(first) == 16384, "others wait"
     protocol.touched.clear()
     protocol.send_data(first, b"x", False)
     assert second in protocol.touched

@@ -71,9 +71,10 @@ from hyper.common.request import Request
 from hyper.common.stream import Stream
 from hyper.http20.machine import ClientMachine
 from hyper.http20.protocol import (
+    LARGEST_FRAME,
     MAX_INTERIM,
     STREAMS_BEFORE_SETTINGS,
-    TURN,
+    UPLOAD_SIZE,
     H2Protocol,
     Ping,
 )
@@ -509,7 +510,9 @@ class Wire:
         """Return how much may be sent on the stream in one piece, if it is its turn."""
         if seen.gone or self.turns[:1] not in ([], [seen]):
             return 0
-        return max(0, min(seen.window, self.window, TURN))
+        frame = min(self.settings[SettingsFrame.MAX_FRAME_SIZE], LARGEST_FRAME)
+        alone = self.turns in ([], [seen])
+        return max(0, min(seen.window, self.window, UPLOAD_SIZE if alone else frame))
 
     def forget(self, seen: Seen, error: type[HyperError] | None = None) -> None:
         """Note that the exchange has ended, with ``error`` if it was not over."""

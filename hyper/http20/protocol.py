@@ -80,10 +80,9 @@ MAX_INTERIM_BYTES = 65536
 PREFACE_SIZE = 24
 #: The largest DATA frame to send. nginx allows 16 MiB, but others have to get between.
 LARGEST_FRAME = 65536
-#: How much of an upload is sent before it is the turn of the next. With the heads of 8
-#: frames of the usual length, it fills 8 records of TLS. Blocks of twice the size are
-#: slower: the C library takes them from the kernel anew each time.
-TURN = 8 * (16384 - 9)
+#: How much of an upload that is alone is sent at once. With the heads of eight frames
+#: of the usual length, it fills eight records of TLS.
+UPLOAD_SIZE = 8 * (16384 - 9)
 #: How much of a response may come while its request is still being sent.
 MAX_UNREAD_WHILE_SENDING = 64 * 1024 * 1024
 #: How many frames of a body may wait to be read before those that follow are put
@@ -420,12 +419,17 @@ class H2Protocol:
                 return 0
         else:
             self._blocked.discard(stream)
-        # Uploads take turns, some frames each, or one would have all of the
-        # connection's window until it is done.
+        # Uploads take turns, a frame each, or one would have all of the connection's
+        # window until it is done.
         self._turns.setdefault(stream)
         if window <= 0 or next(iter(self._turns)) is not stream:
             return 0
-        return min(window, TURN)
+        return min(window, UPLOAD_SIZE if len(self._turns) == 1 else self._frame_size)
+
+    @property
+    def _frame_size(self) -> int:
+        """How much of a body to send in one frame."""
+        return min(self.machine.max_outbound_frame_size, LARGEST_FRAME)
 
     def _end_turn(self, stream: Stream) -> None:
         """Let the next upload have its turn."""
@@ -437,7 +441,7 @@ class H2Protocol:
     def send_data(
         self, stream: Stream, data: bytes | memoryview, end_stream: bool
     ) -> None:
-        size = min(self.machine.max_outbound_frame_size, LARGEST_FRAME)
+        size = self._frame_size
         rest = data
         if len(data) > size:
             rest = memoryview(data)
