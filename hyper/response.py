@@ -37,6 +37,9 @@ from .transport.tls import SharedTLS, TLSFilter
 #: How much a decoder may give at once where the user sets no limit.
 PIECE = 256 * 1024
 
+#: How much memory a body may get before it is there: what a server announces is free.
+MOST_ROOM = 32 * 1024 * 1024
+
 _Self = TypeVar("_Self", bound="Response")
 
 
@@ -387,24 +390,52 @@ class Response:
             )
 
     def _read_all(self) -> bytes:
-        """Read to the end, copying each byte once at the most."""
+        if self._decoder is None:
+            return self._read_as_received()
         pieces = [self._take_buffered(None)] if self._buffer else []
         try:
-            if self._decoder is None:
-                while self._chunks or self._receive():
-                    pieces.extend(_emptied(self._chunks, len(self._chunks)))
-                    if self._at_end():
-                        break
-            else:
-                while piece := self._pull(PIECE):
-                    pieces.append(piece)
+            while piece := self._pull(PIECE):
+                pieces.append(piece)
         except IncompleteRead as error:
             error.partial = b"".join(pieces)
             raise
         except BaseException:
             self._buffer += b"".join(pieces)  # It can still be had from read1().
             raise
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+        return b"".join(pieces)
+
+    def _read_as_received(self) -> bytes:
+        """Read to the end, and copy what is more than one piece as it comes.
+
+        Each piece is freed at once: the next one is received into the same memory,
+        which the processor has at hand.
+        """
+        whole = io.BytesIO()
+        try:
+            if self._buffer:
+                whole.write(self._take_buffered(None))
+            while self._chunks or self._receive():
+                if not whole.tell():
+                    if len(self._chunks) == 1 and self._is_last():
+                        return self._chunks.popleft()
+                    whole = io.BytesIO(bytes(self._announced()))
+                whole.writelines(_emptied(self._chunks, len(self._chunks)))
+                if self._at_end():
+                    break
+        except IncompleteRead as error:
+            error.partial = whole.getvalue()[: whole.tell()]
+            raise
+        except BaseException:
+            self._buffer += whole.getvalue()[: whole.tell()]  # for read1()
+            raise
+        return whole.getvalue()[: whole.tell()]
+
+    def _announced(self) -> int:
+        """Return for how many bytes of body to make room; 0 if nobody knows."""
+        for length in self.headers.get(b"content-length", ()):
+            if length.isdigit():
+                return min(int(length), MOST_ROOM)
+        return 0
 
     def _has_coding(self) -> bool:
         """Return whether the body has a Content-Encoding, without an index of fields.
@@ -417,12 +448,15 @@ class Response:
     def _at_end(self) -> bool:
         """Return True if nothing more of the body will come."""
         return (
-            self._stream.ended
-            and not self._stream.chunks
-            and not self._chunks
+            not self._chunks
             and not self._buffer
+            and self._is_last()
             and (self._decoder is None or self._decoder.needs_input)
         )
+
+    def _is_last(self) -> bool:
+        """Return True if nothing comes after what was taken from the Stream."""
+        return self._stream.ended and not self._stream.chunks
 
     def _take_buffered(self, limit: int | None) -> bytes:
         buffer = self._buffer
