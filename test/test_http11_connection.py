@@ -62,6 +62,19 @@ def test_a_request_and_its_response(text_peer):
     assert response.read() == b"no"
 
 
+def test_a_length_that_is_said_twice_in_one_field_is_that_of_the_body(text_peer):
+    conn = text_peer.connection()
+    conn.request("GET", "/")
+    text_peer.accept()
+    text_peer.want_head()
+    text_peer.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nab")
+    response = conn.get_response()
+    assert response.read(2) == b"ab"
+    reading = background(response.read)
+    text_peer.send_bytes(b"cd")
+    assert reading.result() == b"cd"
+
+
 def test_a_stream_of_unknown_length_is_sent_in_chunks(text_peer):
     conn = text_peer.connection()
     conn.request("POST", "/", iter([b"one", b"", b"three"]))

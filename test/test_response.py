@@ -343,6 +343,24 @@ def test_a_body_cut_short_raises_and_hands_over_what_came(respond):
     assert caught.value.expected == 7
 
 
+def test_no_memory_is_taken_for_what_is_only_announced(peer, respond):
+    response = respond([("content-length", "1" + 15 * "0")], b"abc", end=False)
+    peer.send_reset(1, ErrorCodes.INTERNAL_ERROR)
+    with pytest.raises(StreamResetError):
+        response.read()
+    assert response.read1() == b"abc"
+
+
+def test_a_body_that_comes_in_many_pieces_is_put_together(peer, respond):
+    response = respond([("content-length", "300003")], b"abc", end=False)
+    assert response.read(1) == b"a"
+    reading = background(response.read)
+    for index in range(30):
+        peer.send_data(1, b"%d" % (index % 10) * 10_000, end=index == 29)
+    expected = b"bc" + b"".join(b"%d" % (one % 10) * 10_000 for one in range(30))
+    assert reading.result() == expected
+
+
 @pytest.mark.scenario(65)
 def test_a_body_that_was_announced_and_never_came_raises(respond):
     response = respond([("content-length", "10")])
