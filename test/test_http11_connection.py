@@ -68,11 +68,10 @@ def test_a_length_that_is_said_twice_in_one_field_is_that_of_the_body(text_peer)
     text_peer.accept()
     text_peer.want_head()
     text_peer.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 4, 4\r\n\r\nab")
-    response = conn.get_response()
-    assert response.read(2) == b"ab"
-    reading = background(response.read)
-    text_peer.send_bytes(b"cd")
-    assert reading.result() == b"cd"
+    text_peer.hang_up()
+    with pytest.raises(IncompleteRead) as caught:
+        conn.get_response().read()
+    assert (caught.value.partial, caught.value.expected) == (b"ab", 2)
 
 
 def test_a_stream_of_unknown_length_is_sent_in_chunks(text_peer):
