@@ -85,7 +85,8 @@ def plan(scale: float) -> list[Workload]:
         *requests(int(10_000 * scale), int(500 * scale)),
         *transfers(max(1, int(4 * scale))),
         *starts(max(3, int(20 * scale))),
-        *memory(int(200 * scale), int(1000 * scale), int(50 * scale)),
+        # Of fewer, what is made once for all would count.
+        *memory(200, 1000, int(50 * scale)),
         *growth(int(10_000 * scale), scale),
     ]
 
