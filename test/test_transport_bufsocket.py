@@ -607,6 +607,37 @@ class TestSleepingWithoutTheLock:
         line.peer.sendall(b"b:2\n")
         assert follower.result() == "2"
 
+    @pytest.mark.parametrize("moment", range(1, 4))
+    def test_who_lies_down_while_others_are_woken_keeps_its_entry(self, line, moment):
+        class Key:
+            looks = 0
+
+            def __hash__(self):
+                if threading.current_thread() is threading.main_thread():
+                    self.looks += 1
+                    if self.looks == moment and not asleep:
+                        lie_down()
+                return 1
+
+        def lie_down():
+            asleep.append(
+                line.start(line.wire.sleep_until, lambda: bool(done), key, within())
+            )
+
+        key, done, asleep = Key(), [], []
+        leader = line.start(line.receive, "a")
+        follower = line.start(line.receive, "b")
+        with line.wire:
+            line.protocol.touched.add(key)
+        if not asleep:
+            lie_down()
+        with line.wire:
+            done.append(True)
+            line.protocol.touched.add(key)
+        assert asleep[0].result()
+        line.peer.sendall(b"a:1\nb:2\n")
+        assert (leader.result(), follower.result()) == ("1", "2")
+
     def test_the_end_of_the_connection_wakes_who_sleeps(self, line):
         leader = line.start(line.receive, "a")
         asleep = line.start(self.sleep, line, "b")

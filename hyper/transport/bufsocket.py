@@ -833,10 +833,13 @@ class BufferedSocket:
                 touched.add(self)  # the key of those that wait until enough is sent
             everyone = EVERYONE in touched or self._closed
             for key in list(self._waiters) if everyone else touched:
-                for waiter in self._waiters.get(key, ()):
+                waiters = self._waiters.get(key)
+                if waiters is None:
+                    continue  # Who adds an entry from now on has not looked yet.
+                for waiter in waiters:
                     if waiter.locked():  # else an interruption came after this once
                         waiter.release()
-                self._waiters.pop(key, None)
+                del self._waiters[key]
             self._ring(lambda key: everyone or key in touched)
         touched.clear()
 
