@@ -446,11 +446,14 @@ class Exchanger(Generic[R]):
         if line is not None:
             return line
         deadline = deadlines.connect()
-        self._dialing.acquire(deadline, f"while another thread connects to {self.host}")
+        held: list[bool] = []
         try:
+            doing = f"while another thread connects to {self.host}"
+            self._dialing.acquire(held, deadline, doing)
             return self._usable_line(closings) or self._dial(deadline, closings, watch)
         finally:
-            self._dialing.release()
+            if True in held:
+                self._dialing.release()
 
     def _usable_line(self, closings: int) -> Line | None:
         if self._closings != closings:

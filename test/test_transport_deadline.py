@@ -6,9 +6,10 @@ import math
 import time
 
 import pytest
-from threads import background
+from threads import Interrupted, background, interrupted_at
 
 from hyper.common import exceptions
+from hyper.transport import deadline as deadline_module
 from hyper.transport.deadline import Mutex, Timeout, new_lock
 
 
@@ -180,18 +181,37 @@ class TestDeadlines:
 class TestMutex:
     def test_one_at_a_time_has_it(self):
         mutex = Mutex()
-        mutex.acquire(Timeout().start().read(), "taking turns")
+        mutex.acquire([], Timeout().start().read(), "taking turns")
         now = Timeout(read=0).start().read()
         with pytest.raises(exceptions.ReadTimeout, match="timed out taking turns"):
-            mutex.acquire(now, "taking turns")
+            mutex.acquire([], now, "taking turns")
         mutex.release()
-        mutex.acquire(now, "taking turns")
+        mutex.acquire([], now, "taking turns")
         mutex.release()
+
+    @pytest.mark.scenario(216)
+    def test_who_is_interrupted_knows_whether_to_give_it_back(self):
+        mutex = Mutex()
+        forever = Timeout().start().read()
+        for point in range(100):
+            held = []
+            try:
+                with interrupted_at(point, deadline_module.__file__) as hit:
+                    mutex.acquire(held, forever, "taking turns")
+            except Interrupted:
+                pass
+            if True in held:
+                mutex.release()
+            mutex.acquire([], Timeout(read=0).start().read(), "seeing that it is free")
+            mutex.release()
+            if not hit:
+                break
+        assert point
 
     def test_one_that_waits_gets_it_when_it_is_given_back(self):
         mutex = Mutex()
-        mutex.acquire(Timeout().start().read(), "taking turns")
-        waiting = background(mutex.acquire, Timeout().start().read(), "waiting")
+        mutex.acquire([], Timeout().start().read(), "taking turns")
+        waiting = background(mutex.acquire, [], Timeout().start().read(), "waiting")
         assert waiting.running
         mutex.release()
         waiting.result()

@@ -248,14 +248,18 @@ class Mutex:
         # In C: no signal handler can raise before it has begun.
         self.release: Callable[[], None] = self._lock.release
 
-    def acquire(self, deadline: Deadline, doing: str) -> None:
-        """Take the lock, or raise the deadline's error."""
+    def acquire(self, held: list[bool], deadline: Deadline, doing: str) -> None:
+        """Take the lock, or raise the deadline's error.
+
+        :param held: an empty list, in which True says that the lock is taken, whatever
+            a signal handler raises and wherever.
+        """
         left = deadline.left()
         limit = -1 if left is None else left
-        # By unpacking: a signal handler runs at the end of a call, and if it raised
+        # By an assignment: a signal handler runs at the end of a call, and if it raised
         # there, nobody would know that the lock is taken.
-        (taken,) = map(self._lock.acquire, (True,), (limit,))
-        if not taken:
+        held[:] = map(self._lock.acquire, (True,), (limit,))
+        if True not in held:
             raise deadline.error(doing)
 
 
