@@ -922,11 +922,15 @@ def probing(protocol, server, received):
     return of(PingFrame, sent(protocol))
 
 
+class Downloading(H2Protocol):
+    """A protocol that knows the stream of its one download."""
+
+
 @pytest.fixture
 def growing(windowed, server):
     """A protocol with one download under way, its window 100,000 bytes."""
     windows = Windows(stream=WINDOW, max_stream=5 * WINDOW, total=6 * WINDOW)
-    protocol = H2Protocol(
+    protocol = Downloading(
         windowed(WINDOW),
         AutoFlowControlManager,
         windows=windows,
@@ -986,7 +990,7 @@ def test_a_window_that_holds_nobody_up_is_soon_left_alone(growing, server):
 
 def test_windows_together_grow_no_further_than_their_limit(windowed, server):
     windows = Windows(stream=WINDOW, max_stream=4 * WINDOW, total=4 * WINDOW)
-    protocol = H2Protocol(
+    protocol = Downloading(
         windowed(WINDOW),
         AutoFlowControlManager,
         windows=windows,

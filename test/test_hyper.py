@@ -1,6 +1,7 @@
-"""The names of the package, and what is loaded for them.
+"""The names of the package, what is loaded for them, and what connections hold.
 
-What is loaded is asked of fresh processes: in this one, everything is.
+What is loaded, and what is held in memory, is asked of fresh processes: this one has
+loaded everything, and holds the servers.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import pytest
 from threads import background
 
 import hyper
+from hyper import http2bin
 
 SECONDS = 30
 #: Packages and modules that cost much to load, and are for few programs.
@@ -100,3 +102,42 @@ def test_http1_needs_nothing_of_http2(text_peer):
     text_peer.want_head()
     text_peer.respond(b"hello")
     assert those_of(HEAVY | HTTP2 | {"logging"}, modules.result(SECONDS)) == set()
+
+
+@pytest.mark.parametrize(("requests", "most"), [(1, 20), (300, 36)])
+def test_an_idle_connection_is_light(requests, most):
+    # In KiB, without what OpenSSL has for it: 23 more, which nobody can change.
+    program = """
+import gc, sys, tracemalloc
+from hyper import HTTP20Connection
+from hyper.tls import init_context
+
+port, ca_file, requests = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
+context = init_context(ca_file)
+
+def idle():
+    conn = HTTP20Connection("localhost", port, secure=True, ssl_context=context)
+    for number in range(requests):
+        conn.request("GET", f"/response-headers?etag={number}-{id(conn)}")
+        conn.get_response().read()
+    return conn
+
+before = [idle()]
+gc.collect()
+tracemalloc.start()
+connections = [idle() for _ in range(10)]
+gc.collect()
+print(tracemalloc.get_traced_memory()[0] / 10 / 1024)
+"""
+    with http2bin.serve() as server:
+        run = subprocess.run(
+            [
+                *(sys.executable, "-c", program),
+                *(str(server.port), server.ca_file, str(requests)),
+            ],
+            capture_output=True,
+            check=True,
+            text=True,
+            timeout=4 * SECONDS,
+        )
+    assert float(run.stdout) < most

@@ -203,6 +203,50 @@ class H2Protocol:
         1, and what comes there is ignored.
     """
 
+    # Not a dict: with so many entries, it would be the largest part of an idle one.
+    __slots__ = (
+        "_authorities",
+        "_batches",
+        "_blocked",
+        "_broken",
+        "_closing",
+        "_exchanges",
+        "_goaway",
+        "_heads",
+        "_highest_stream_id",
+        "_lingering",
+        "_max_header_list",
+        "_max_streams",
+        "_may_probe_silence",
+        "_new_window",
+        "_ping_count",
+        "_pings",
+        "_probe",
+        "_pushes",
+        "_received_frames",
+        "_regular",
+        "_sensitive",
+        "_sent_frames",
+        "_silence",
+        "_stream_window",
+        "_turns",
+        "_window",
+        "_windows",
+        "abandoned",
+        "accepting",
+        "alternative_services",
+        "failure",
+        "frames",
+        "machine",
+        "next_stream_id",
+        "opened",
+        "origins",
+        "queue",
+        "settings_received",
+        "touched",
+        "upgrade_settings",
+    )
+
     version = HTTPVersion.http20
 
     def __init__(

@@ -183,6 +183,48 @@ class BufferedSocket:
     :param tap: what is told what passes, in plain text; None: nothing is.
     """
 
+    # Not a dict: with so many entries, it would be the largest part of an idle one.
+    __slots__ = (
+        "_at_eof",
+        "_attention",
+        "_clock",
+        "_closed",
+        "_contenders",
+        "_deaf",
+        "_dropped",
+        "_due",
+        "_early",
+        "_failure",
+        "_filters",
+        "_harmless",
+        "_heard",
+        "_heir",
+        "_held",
+        "_holding",
+        "_keepalive",
+        "_lock",
+        "_marks",
+        "_outgoing",
+        "_owner",
+        "_pollers",
+        "_probed",
+        "_process",
+        "_protocol",
+        "_read_size",
+        "_reader",
+        "_readers",
+        "_received_bytes",
+        "_sent_bytes",
+        "_sock",
+        "_stuck",
+        "_tap",
+        "_waiters",
+        "_writer",
+        "_writers",
+        "local_address",
+        "peer_address",
+    )
+
     def __init__(
         self,
         sock: StreamSocket,
