@@ -31,6 +31,7 @@ from .protocol import (
 from .push import HTTP20Push
 from .window import AutoFlowControlManager, Windows
 
+_NOBODY: frozenset[bytes] = frozenset()  # Python makes a new one each time.
 #: How many requests are remembered for what was pushed with them.
 PARENTS_KEPT = 100
 
@@ -89,7 +90,7 @@ class HTTP2Options:
             # The highest id ends a connection; the next one may begin anew.
             next_stream_id | 1 if next_stream_id <= HIGHEST_STREAM_ID else 1,
             windows=windows,
-            authorities=authorities if self.enable_push else frozenset(),
+            authorities=authorities if self.enable_push else _NOBODY,
             sensitive=frozenset(name.lower().encode() for name in self.sensitive),
             upgrade=upgrade,
         )
