@@ -285,6 +285,8 @@ class Encoder:
         start = _integer(index, kind, bits)
         if not index:
             start += self._string(name, huffman)
+        if kind == _NEVER:  # What is secret is not kept.
+            return start + _string(value, huffman)
         return start + self._string(value, huffman)
 
     def _string(self, text: bytes, huffman: bool) -> bytes:
