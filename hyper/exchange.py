@@ -281,7 +281,8 @@ class Exchanger(Generic[R]):
             call = self._call
             self._line = None
             # Whoever asks for one by its id still learns what became of it.
-            self._closed, self._exchanges = self._exchanges, {}
+            if self._exchanges:
+                self._closed, self._exchanges = self._exchanges, {}
             self._unfinished = {}
         error = _closed_here()
         if call is not None:
@@ -673,10 +674,13 @@ class Exchanger(Generic[R]):
             protocol.reset(stream, None, NO_ERROR)
             return None
         amount = min(len(rest), protocol.sendable(stream))
-        protocol.send_data(stream, rest[:amount], last and amount == len(rest))
+        whole = amount == len(rest)
+        protocol.send_data(stream, rest[:amount], last and whole)
         batched = self._batch.depth > 0 and exchange.body.whole
         if not (batched and wire.hold(MAX_QUEUED)):
-            wire.wait_drained(exchange.deadlines.write(), doing, MAX_QUEUED)
+            # Of the last frame nothing stays behind: this thread may not come back.
+            at_most = 0 if whole else MAX_QUEUED
+            wire.wait_drained(exchange.deadlines.write(), doing, at_most)
         return amount
 
     # Receiving.

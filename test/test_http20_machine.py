@@ -646,18 +646,6 @@ def test_a_frame_that_cannot_be_ends_the_connection(machine, data, code):
     assert_refused(machine, data, code, ".")
 
 
-def test_a_promise_on_a_promised_stream_ends_the_connection(server):
-    machine = greeted(server, {SettingCodes.ENABLE_PUSH: 1})
-    machine.send_headers(1, REQUEST)
-    block = server.encoder.encode(REQUEST)
-    machine.receive_data(
-        wire(PushPromiseFrame(1, 2, data=block, flags=["END_HEADERS"]))
-    )
-    machine.data_to_send()
-    again = wire(PushPromiseFrame(2, 4, data=block, flags=["END_HEADERS"]))
-    assert_refused(machine, again, ErrorCodes.PROTOCOL_ERROR, "promised stream")
-
-
 def test_windows_that_a_server_makes_too_large(machine, server):
     machine.send_headers(3, REQUEST)
     machine.data_to_send()

@@ -894,6 +894,16 @@ def test_a_promised_stream_begins_with_headers(pushed, server, frame):
     assert_refused(pushed, frame, ErrorCodes.PROTOCOL_ERROR, "promised stream 2")
 
 
+@pytest.mark.parametrize("refused", [True, False])
+def test_a_promise_on_a_promised_stream_ends_the_connection(pushed, server, refused):
+    pushed.receive_data(wire(promise(server, 2)))
+    if refused:
+        pushed.reset_stream(2, ErrorCodes.REFUSED_STREAM)
+    pushed.data_to_send()
+    again = wire(promise(server, 4, parent=2))
+    assert_refused(pushed, again, ErrorCodes.PROTOCOL_ERROR, "stream")
+
+
 @pytest.mark.parametrize("remembered_by", ["stream", "id"])
 def test_a_promise_that_was_under_way_to_a_reset_stream_is_refused(
     pushed, server, remembered_by

@@ -406,6 +406,8 @@ class H2Machine(H2Connection):
         promised = frame.promised_stream_id
         if not self._is_idle(promised):  # RFC 9113 section 6.6
             raise ProtocolError(f"the server promised stream {promised} too late")
+        if frame.stream_id % 2 == 0:
+            raise ProtocolError("a promise on a promised stream")
         self._open_streams(0)  # drops those that are closed, as a new request does
         stream = self.streams.get(frame.stream_id)
         if stream is not None and not stream.closed:
