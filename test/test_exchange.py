@@ -594,6 +594,14 @@ def test_a_with_statement_closes_the_connection(peer):
     peer.want_goaway()
 
 
+def test_what_became_of_a_request_is_known_after_any_number_of_closes(peer):
+    conn, first = start(peer)
+    conn.close()
+    conn.close()
+    with pytest.raises(ConnectionLost, match="closed by this side"):
+        conn.get_response(first)
+
+
 def test_a_response_that_came_completely_survives_close(peer):
     conn, first = start(peer)
     peer.respond(first, b"all of it")
@@ -757,6 +765,22 @@ def test_421_to_a_body_that_is_gone_is_the_response(peer):
     peer.want_headers(stream_id)
     peer.respond(stream_id, status=421)
     assert conn.get_response(stream_id).status == 421
+
+
+def test_nothing_of_a_body_stays_behind_when_request_returns(peer):
+    peer.narrow()
+    small = (socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)
+    conn = peer.connection(socket_options=[small])
+    conn.connect()
+    peer.greet({SettingsFrame.INITIAL_WINDOW_SIZE: 2**24})
+    peer.send_window_update(0, 2**24)
+    assert conn.remote_settings.initial_window_size == 2**24
+    uploading = background(conn.request, "POST", "/", bytes(300_000))
+    peer.want_headers(1)
+    received = 0
+    while received < 300_000:
+        received += len(peer.want(DataFrame).data)
+    assert uploading.result() == 1
 
 
 @pytest.mark.scenario(108)
