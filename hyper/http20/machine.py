@@ -333,6 +333,7 @@ class ClientMachine:
     ) -> None:
         """Queue a frame of a request's body, or its end.
 
+        :param data: not copied: a view must stay as it is until :meth:`data_to_send`.
         :raises FlowControlError: if a window does not allow that much.
         :raises FrameTooLargeError: if a frame may not have that much.
         """
