@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -153,7 +154,13 @@ class TestNetrc:
             ("$TLS", None),
             ("--netrc $TLS", None),
             ("--netrc=netrc $TLS", "Basic bWU6d29yZA=="),
-            ("--netrc=default $TLS", "Basic bWU6"),
+            pytest.param(
+                *("--netrc=default $TLS", "Basic bWU6"),
+                marks=pytest.mark.skipif(
+                    sys.version_info < (3, 11),
+                    reason="the netrc module wanted a password in every entry",
+                ),
+            ),
             ("--netrc=netrc $TLS Authorization:mine", "mine"),
             ("--netrc=netrc https://you@localhost:$PORT/anything", "Basic eW91Og=="),
         ],

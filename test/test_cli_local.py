@@ -57,6 +57,8 @@ def test_a_server_that_does_not_start_is_a_failure(
     assert capsys.readouterr().err == "hyper: hyper.http2bin does not start\n"
 
 
+# The signal may come before there is an object that could wait for the process.
+@pytest.mark.filterwarnings("ignore:subprocess .* is still running:ResourceWarning")
 def test_a_server_that_takes_its_time_is_ended_by_ctrl_c_too(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
