@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 import os
-from pathlib import Path
 
 import pytest
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 from hpack.exceptions import HPACKDecodingError, OversizedHeaderListError
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stories import cases_of, each_story
 
 from hyper import HTTP20Connection, http2bin
 from hyper.http20 import hpack as ours
@@ -27,13 +27,6 @@ except ImportError as missing:
     if os.environ.get("HYPER_REQUIRE_SERVERS"):
         raise
     pytest.skip(str(missing), allow_module_level=True)
-
-# Not in the repository: beside it, or beside the folder that it is in.
-STORIES = sorted(
-    story
-    for folder in Path(__file__).resolve().parents[2:4]
-    for story in folder.glob("shared/data/hpack-test-case/*/*.json")
-)
 
 NAMES = st.sampled_from(
     [b":path", b":status", b"cookie", b"date", b"x-a", b"x-long" * 20]
@@ -104,26 +97,13 @@ def outcome(decoder, block):
         return str(fault)
 
 
-@pytest.mark.skipif(not STORIES, reason="the data of hpack-test-case is not there")
-@pytest.mark.parametrize("path", STORIES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+@each_story
 def test_the_stories_of_hpack_test_case_are_read_and_told(path):
     decoder, encoder, back = Decoder(1 << 20), Encoder(), ours.Decoder(1 << 20)
-    own, told, told_by_ours = ours.Encoder(), 0, 0
-    for case in json.loads(path.read_text())["cases"]:
-        section = [
-            (name.encode(), value.encode())
-            for field in case["headers"]
-            for name, value in field.items()
-        ]
-        size = case.get("header_table_size", 0)
+    for fields, block, size in cases_of(path):
         decoder.max_allowed_table_size = max(size, decoder.max_allowed_table_size)
-        assert decoder.decode(bytes.fromhex(case["wire"]), raw=True) == section
-        block = encoder.encode(section)
-        assert back.decode(block, raw=True) == section
-        told += len(block)
-        told_by_ours += len(own.encode(section))
-    assert told > 0
-    assert told_by_ours > 0
+        assert decoder.decode(block, raw=True) == fields
+        assert back.decode(encoder.encode(fields), raw=True) == fields
 
 
 @pytest.mark.parametrize(

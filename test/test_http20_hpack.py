@@ -1,8 +1,5 @@
 """HPACK, against the hpack package, the examples of RFC 7541 and other encoders."""
 
-import json
-from pathlib import Path
-
 import hpack
 import pytest
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
@@ -14,16 +11,10 @@ from hpack.exceptions import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from stories import cases_of, each_story
 
 from hyper.http20 import hpack as ours
 from hyper.http20.hpack import Decoder, Encoder
-
-# Not in the repository: beside it, or beside the folder that it is in.
-STORIES = sorted(
-    story
-    for folder in Path(__file__).resolve().parents[2:4]
-    for story in folder.glob("shared/data/hpack-test-case/*/*.json")
-)
 
 REQUEST = [
     (b":method", b"GET"),
@@ -139,25 +130,18 @@ def test_huffman_code_goes_there_and_back(text):
 # Other encoders.
 
 
-@pytest.mark.skipif(not STORIES, reason="the data of hpack-test-case is not there")
-@pytest.mark.parametrize("path", STORIES, ids=lambda p: f"{p.parent.name}/{p.stem}")
+@each_story
 def test_the_stories_of_hpack_test_case_are_read_and_told_in_fewer_bytes(path):
     decoder, encoder = Decoder(), Encoder()
     theirs, back = hpack.Encoder(), mirror(encoder)
     told = told_by_hpack = 0
-    for case in json.loads(path.read_text())["cases"]:
-        section = [
-            (name.encode(), value.encode())
-            for field in case["headers"]
-            for name, value in field.items()
-        ]
-        size = case.get("header_table_size", 0)
+    for fields, block, size in cases_of(path):
         decoder.max_allowed_table_size = max(size, decoder.max_allowed_table_size)
-        assert decoder.decode(bytes.fromhex(case["wire"]), raw=True) == section
-        block = encoder.encode(section)
-        assert list(back.decode(block, raw=True)) == section
-        told += len(block)
-        told_by_hpack += len(theirs.encode(section))
+        assert decoder.decode(block, raw=True) == fields
+        ours = encoder.encode(fields)
+        assert list(back.decode(ours, raw=True)) == fields
+        told += len(ours)
+        told_by_hpack += len(theirs.encode(fields))
     assert told <= told_by_hpack
 
 

@@ -17,7 +17,7 @@ import resource
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -72,6 +72,9 @@ class Cost:
     held: float | None = None
 
 
+#: How much of an upload some are given at a time.
+PIECE = 64 * 1024
+
 Work = Callable[[int], object]
 Works = Mapping[str, Callable[[Task], Work]]
 
@@ -84,6 +87,16 @@ def check(status: int, size: int, task: Task) -> None:
     """Count nothing that did not arrive whole."""
     if status != 200 or size != task.size:
         raise Wrong(f"status {status}, {size} bytes of {task.size}")
+
+
+def in_pieces(size: int) -> Iterator[bytes]:
+    """Iterate over a body of ``size`` bytes.
+
+    For those who copy all that is left of a large piece for every frame.
+    """
+    body = bytes(size)
+    for start in range(0, size, PIECE):
+        yield body[start : start + PIECE]
 
 
 def repeat(call: Callable[[], object]) -> Work:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 
 import httpcore
-from meter import Task, Work, check, main, number, repeat
-
-PIECE = 64 * 1024
+from meter import Task, Work, check, in_pieces, main, number, repeat
 
 
 def connect(task: Task) -> httpcore.ConnectionPool:
@@ -51,16 +48,12 @@ def download(task: Task) -> Work:
 
 def upload(task: Task) -> Work:
     pool = connect(task)
-    body = bytes(task.size)
     headers = {"content-length": str(task.size)}
 
-    def pieces() -> Iterator[bytes]:
-        # Of one large body it copies all that is left for every frame.
-        for start in range(0, task.size, PIECE):
-            yield body[start : start + PIECE]
-
     def call() -> None:
-        response = pool.request("POST", task.url, content=pieces(), headers=headers)
+        response = pool.request(
+            "POST", task.url, content=in_pieces(task.size), headers=headers
+        )
         check(response.status, task.size, task)
 
     return repeat(call)

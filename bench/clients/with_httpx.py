@@ -6,16 +6,13 @@ The work "hyper get" is the same with hyper's transport.
 from __future__ import annotations
 
 import ssl
-from collections.abc import Iterator
 
-from meter import Task, Work, check, in_threads, main, number, repeat
+from meter import Task, Work, check, in_pieces, in_threads, main, number, repeat
 
 try:
     import httpx2 as httpx
 except ModuleNotFoundError:
     import httpx  # type: ignore[no-redef]
-
-PIECE = 64 * 1024
 
 
 def connect(task: Task) -> httpx.Client:
@@ -69,16 +66,10 @@ def download(task: Task) -> Work:
 
 def upload(task: Task) -> Work:
     client = connect(task)
-    body = bytes(task.size)
     headers = {"content-length": str(task.size)}
 
-    def pieces() -> Iterator[bytes]:
-        # Of one large body httpcore copies all that is left for every frame.
-        for start in range(0, task.size, PIECE):
-            yield body[start : start + PIECE]
-
     def call() -> None:
-        response = client.post(task.url, content=pieces(), headers=headers)
+        response = client.post(task.url, content=in_pieces(task.size), headers=headers)
         check(response.status_code, task.size, task)
 
     return repeat(call)
