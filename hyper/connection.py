@@ -152,6 +152,8 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         self._h2c = h2c if http1 else "prior-knowledge"
         self._http1 = http1
         self._http2 = http2
+        # Whether the server went over to HTTP/2 and has answered nothing in it yet.
+        self._only_switched = False
 
     @property
     def version(self) -> HTTPVersion:
@@ -184,7 +186,11 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
     ) -> WireProtocol:
         protocol = super()._start(wire, tls, next_stream_id, deadline)
         if isinstance(protocol, H11Protocol) and tls is None and self._h2c == "upgrade":
-            return self._upgrade(wire, protocol, deadline)
+            if not self._only_switched:
+                return self._upgrade(wire, protocol, deadline)
+            # Apache may end a connection that it finds idle just after the question,
+            # and would do it every time.
+            self._only_switched = False
         return protocol
 
     def _upgrade(
@@ -216,6 +222,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         if http11.switched:
             early = http11.take_leftover()
             wire.speak(http20)
+            self._only_switched = True
             http20.receive_data(early)
             self._keep_alive(wire)
             return http20
@@ -248,11 +255,10 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         return True
 
     def _make_response(self, exchange: Exchange) -> HTTP11Response | HTTP20Response:
-        of_version = (
-            HTTP20Response
-            if exchange.line.protocol.version is HTTPVersion.http20
-            else HTTP11Response
-        )
+        of_version: type[HTTP11Response | HTTP20Response] = HTTP11Response
+        if exchange.line.protocol.version is HTTPVersion.http20:
+            self._only_switched = False
+            of_version = HTTP20Response
         return of_version(
             exchange.line, exchange.stream, exchange.stream_id, exchange.deadlines
         )
