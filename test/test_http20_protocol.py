@@ -950,17 +950,18 @@ def read_all(protocol):
 
 
 def test_a_short_response_is_not_measured(growing, server):
-    assert probing(growing, server, WINDOW // 2 - 1) == []
+    assert probing(growing, server, WINDOW // 4 - 1) == []
 
 
 @pytest.mark.scenario(142)
-def test_a_window_that_holds_its_stream_up_grows(growing, server):
-    (ping,) = probing(growing, server, WINDOW // 2)
-    assert probing(growing, server, WINDOW // 2) == [], "one at a time"
-    assert read_all(growing) == WINDOW
+def test_a_window_of_which_half_comes_in_a_round_trip_grows(growing, server):
+    (ping,) = probing(growing, server, WINDOW // 4)
+    assert probing(growing, server, WINDOW // 2 - 1) == [], "one at a time"
+    assert read_all(growing) == WINDOW * 3 // 4 - 1
+    probing(growing, server, 1)
+    assert read_all(growing) == 3 * WINDOW + 1, "not only when the PING is answered"
     growing.receive_data(wire(server.ping(ping.opaque_data, ack=True)))
-    assert probing(growing, server, WINDOW // 2)
-    assert read_all(growing) == 4 * WINDOW - WINDOW // 2
+    assert probing(growing, server, 1), "the larger one is measured"
 
 
 def fill_a_round_trip(protocol, server, ping, received):
@@ -973,16 +974,19 @@ def fill_a_round_trip(protocol, server, ping, received):
 
 
 def test_a_window_grows_no_further_than_its_limit(growing, server):
-    for _ in range(2):  # to four times its size, and to five times
-        (ping,) = probing(growing, server, WINDOW // 2)
-        fill_a_round_trip(growing, server, ping, 3 * WINDOW)
-    assert probing(growing, server, WINDOW // 2) == [], "there is nothing to find out"
+    (ping,) = probing(growing, server, WINDOW // 2)
+    # To four times its size, and to five times.
+    fill_a_round_trip(growing, server, ping, 3 * WINDOW)
+    for _ in range(2):
+        assert probing(growing, server, 3 * WINDOW) == [], "nothing is to be found out"
+        credit = read_all(growing)
+    assert credit == 3 * WINDOW
 
 
 @pytest.mark.scenario(142)
 def test_a_window_that_holds_nobody_up_is_soon_left_alone(growing, server):
     for _ in range(3):
-        (ping,) = probing(growing, server, WINDOW // 2)
+        (ping,) = probing(growing, server, WINDOW // 4)
         read_all(growing)
         fill_a_round_trip(growing, server, ping, 10_000)
     assert probing(growing, server, WINDOW // 2) == []

@@ -92,7 +92,7 @@ MAX_PIECES = 1000
 PIECE = 4096
 #: The part of its window that a stream has to receive before its round trips are
 #: measured: short responses are not worth a PING.
-PROBE_AFTER = 2
+PROBE_AFTER = 4
 #: How many round trips in a row may leave the window as it is before the measuring
 #: ends: servers take exception to clients that PING without end.
 PROBES_IN_VAIN = 3
@@ -181,8 +181,9 @@ class _Exchange:
     interim_bytes: int = 0
     #: Credit given for bytes that nobody has consumed yet.
     advanced: int = 0
-    #: What ``received`` was when the round trip now measured began.
+    #: What ``received`` was when the round trip now measured began, or the window grew.
     received_before: int = 0
+    #: How many round trips were measured since the window grew.
     probes_in_vain: int = 0
 
 
@@ -263,7 +264,7 @@ class H2Protocol:
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
         self.queue: deque[object] = deque()
-        self.abandoned: deque[Stream] = deque()
+        self.abandoned: list[Stream] = []
         self.settings_received = False
         self.machine = machine
         self.next_stream_id = max(3, next_stream_id) if upgrade else next_stream_id
@@ -332,7 +333,7 @@ class H2Protocol:
 
     def data_to_send(self) -> bytes:
         while self.abandoned:
-            self.reset(self.abandoned.popleft(), None, CANCEL)
+            self.reset(self.abandoned.pop(), None, CANCEL)
         data = self.machine.data_to_send()
         if data:
             self._sent_frames.feed(data)
@@ -764,41 +765,42 @@ class H2Protocol:
         self._credit_stream(exchange, amount)
 
     def _measure(self, exchange: _Exchange) -> None:
-        """Begin to measure a round trip, if this stream's window might be too small."""
+        """Measure a round trip, if this stream's window might be too small.
+
+        What is enough for the window to grow need not wait until the round trip is
+        over: the sender would wait as well.
+        """
         window = exchange.window
         if (
-            self._probe is None
-            and not self._ended
-            and isinstance(window, AutoFlowControlManager)
-            and exchange.probes_in_vain < PROBES_IN_VAIN
-            and window.target < self._windows.max_stream
+            self._ended
+            or not isinstance(window, AutoFlowControlManager)
+            or window.target >= self._windows.max_stream
+        ):
+            return
+        if self._probe is not None:
+            received = exchange.received - exchange.received_before
+            growth = window.growth(received, self._windows.max_stream)
+            if growth:
+                exchange.received_before = exchange.received
+                exchange.probes_in_vain = 0
+                window.target += max(0, min(growth, self._spare()))
+        elif (
+            exchange.probes_in_vain < PROBES_IN_VAIN
             and exchange.received * PROBE_AFTER >= window.initial_window_size
         ):
             for other in self._exchanges.values():
                 other.received_before = other.received
+            exchange.probes_in_vain += 1
             self._probe = self.ping()
 
-    def _take_round_trip(self) -> None:
-        """Let the windows grow that held their streams up in the round trip."""
+    def _spare(self) -> int:
+        """Return by how many bytes the windows together may still grow."""
         windows = [exchange.window for exchange in self._exchanges.values()]
-        spare = self._windows.total - sum(
+        return self._windows.total - sum(
             window.target
             for window in windows
             if isinstance(window, AutoFlowControlManager)
         )
-        for exchange in self._exchanges.values():
-            window = exchange.window
-            received = exchange.received - exchange.received_before
-            if not received or not isinstance(window, AutoFlowControlManager):
-                continue
-            growth = window.growth(received, self._windows.max_stream)
-            growth = min(growth, max(0, spare))
-            if growth:
-                spare -= growth
-                window.target += growth
-                exchange.probes_in_vain = 0
-            else:
-                exchange.probes_in_vain += 1
 
     def _credit_connection(self, length: int) -> None:
         if length:
@@ -888,7 +890,6 @@ class H2Protocol:
             self.touched.add(ping)
             if ping is self._probe:
                 self._probe = None
-                self._take_round_trip()
             if ping is self._silence:
                 self._silence = None
                 self._lingering = 0

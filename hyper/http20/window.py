@@ -14,10 +14,10 @@ Managers are called under the connection's lock: they must not block.
 The window limits the rate: a sender may have one window of bytes on the way, so it
 sends at most a window per round trip. :class:`AutoFlowControlManager`, the default,
 finds out whether that is what holds a download up. While one is under way the
-connection sends a PING now and then, and tells the manager how much came until its
-answer: the bytes of one round trip, measured without a clock. If they were a good part
-of the window, the window becomes four times as large. It is never made smaller: what
-was announced cannot be taken back.
+connection sends a PING now and then, and tells the manager how much has come since, as
+long as it waits for the answer: bytes of one round trip, measured without a clock. As
+soon as they are a good part of the window, it becomes four times as large. It is never
+made smaller: what was announced cannot be taken back.
 """
 
 from __future__ import annotations
@@ -142,11 +142,9 @@ class AutoFlowControlManager(BaseFlowControlManager):
 
         The window holds the sender up if it could send half of it in a round trip: the
         other half is what it needs until our updates, which are sent for halves,
-        arrive. What comes in the round trip after that was still sent in the old
-        window, so that the target grows in every other one. Doubled, it would take
-        seven from 1 MiB to 16 MiB; four times as large each time, it takes three.
+        arrive. From 1 MiB to 16 MiB the target grows twice.
 
-        :param received: how many bytes came during the round trip.
+        :param received: how many bytes have come during the round trip so far.
         :param at_most: the largest target.
         """
         if 2 * received < self.target:
