@@ -98,7 +98,7 @@ class WireProtocol(Protocol, Interface):
     queue: deque[object]
     #: Streams whose response nobody holds any more. Anyone may append at any time, the
     #: garbage collector too; ``data_to_send`` resets them.
-    abandoned: deque[Stream]
+    abandoned: list[Stream]
 
     @property
     def accepting(self) -> bool:

@@ -153,7 +153,7 @@ class H11Protocol:
         self.touched: set[object] = set()
         self.failure: HyperError | None = None
         self.queue: deque[object] = deque()
-        self.abandoned: deque[Stream] = deque()
+        self.abandoned: list[Stream] = []
         self.next_stream_id = next_stream_id
         self.opened = 0
         self.frames: tuple[FrameCounter, FrameCounter] | None = None
@@ -316,7 +316,7 @@ class H11Protocol:
     def data_to_send(self) -> bytes:
         """Hand over the bytes to be sent since the last call, b"" if there are none."""
         while self.abandoned:
-            self.reset(self.abandoned.popleft(), None, CANCEL)
+            self.reset(self.abandoned.pop(), None, CANCEL)
         if not self._outgoing:
             return b""
         self._exposed = True
