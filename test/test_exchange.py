@@ -798,6 +798,7 @@ def test_parallel_uploads_share_what_there_is(peer, window, size):
         peer.send_window_update(0, window)
     assert conn.remote_settings.initial_window_size == 2**24
     uploads = [background(conn.request, "POST", "/", bytes(size)) for _ in range(8)]
+    wait_for(lambda: conn.open_streams == 8)
     peer.ignore = (*peer.ignore, HeadersFrame)
     received = dict.fromkeys(range(1, 17, 2), 0)
     ended = set()
@@ -812,8 +813,9 @@ def test_parallel_uploads_share_what_there_is(peer, window, size):
             peer.send_window_update(0, len(data.data))
     for upload in uploads:
         upload.result()
-    # The first one had the buffers of both kernels for itself.
-    assert at_first_end[0] >= size / 3, at_first_end
+    # The first one had the buffers of both kernels for itself, and a busy machine gives
+    # some threads more turns than others. One after the other, it would be nothing.
+    assert at_first_end[0] >= size / 10, at_first_end
 
 
 @pytest.mark.scenario(121)

@@ -414,6 +414,15 @@ def test_a_connection_may_begin_with_a_request_in_http1(server):
     assert kinds(events)[1:] == [ResponseReceived, DataReceived, StreamEnded]
 
 
+@pytest.mark.parametrize("size", [4096, 8192])
+def test_after_an_upgrade_the_size_of_the_table_is_told_if_it_is_another(size):
+    machine = ClientMachine({SettingCodes.HEADER_TABLE_SIZE: size})
+    machine.initiate_upgrade_connection()
+    (first,) = sent(machine)
+    assert first.settings.get(SettingCodes.HEADER_TABLE_SIZE, 4096) == size
+    assert (SettingCodes.HEADER_TABLE_SIZE in first.settings) == (size != 4096)
+
+
 def test_windows_open_as_what_came_is_consumed(machine, server):
     machine.receive_data(wire(server.headers(1, 200)))
     for amount, increments in [(16000, []), (16000, []), (16000, [48000, 48000])]:

@@ -279,17 +279,26 @@ class ClientMachine:
 
     def initiate_connection(self) -> None:
         """Queue what a client's connection begins with (section 3.4)."""
-        self._output.append(PREFACE)
-        self._send(_SETTINGS, 0, 0, settings_body(self.local_settings))
+        self._begin(settings_body(self.local_settings))
 
     def initiate_upgrade_connection(self) -> bytes:
         """Begin a connection whose stream 1 is a request that was sent in HTTP/1.1.
 
-        Returns the value of its field HTTP2-Settings (RFC 7540 section 3.2.1).
+        Returns the value of its field HTTP2-Settings (RFC 7540 section 3.2.1). The size
+        of the table is only told if it is not what it is anyway: Go's servers begin to
+        write the response, and then resize it in the middle of the header section.
         """
-        self.initiate_connection()
+        settings = dict(self.local_settings)
+        if settings[SettingCodes.HEADER_TABLE_SIZE] == 4096:  # section 6.5.2
+            del settings[SettingCodes.HEADER_TABLE_SIZE]
+        body = settings_body(settings)
+        self._begin(body)
         self._open_request(1, ()).state = _HALF_CLOSED_LOCAL
-        return urlsafe_b64encode(settings_body(self.local_settings))
+        return urlsafe_b64encode(body)
+
+    def _begin(self, settings: bytes) -> None:
+        self._output.append(PREFACE)
+        self._send(_SETTINGS, 0, 0, settings)
 
     def get_next_available_stream_id(self) -> int:
         """Return the id for the next request."""
