@@ -111,20 +111,12 @@ class Exchange:
     final: bool = True
     #: Of a request with a body; made anew each time that it is sent.
     meter: Meter = field(init=False)
-    #: Where it was sent, and how much had been queued and received there before.
-    _sent: tuple[Line, Stream, int, int] | None = None
-
-    @property
-    def line(self) -> Line:
-        """The line it was sent on."""
-        assert self._sent is not None
-        return self._sent[0]
-
-    @property
-    def stream(self) -> Stream:
-        """The record of it there."""
-        assert self._sent is not None
-        return self._sent[1]
+    #: The line it was sent on, the last time it was, and the record of it there.
+    line: Line = field(init=False)
+    stream: Stream = field(init=False)
+    #: How much had been queued and received there before.
+    _queued_before: int = 0
+    _received_before: int = 0
 
     @property
     def sends_body(self) -> bool:
@@ -134,9 +126,7 @@ class Exchange:
     @property
     def unseen(self) -> bool:
         """True if no byte of it can have reached the server."""
-        assert self._sent is not None
-        line, _, queued_before, _ = self._sent
-        return not line.socket.has_sent(queued_before)
+        return not self.line.socket.has_sent(self._queued_before)
 
     @property
     def repeatable(self) -> bool:
@@ -146,12 +136,11 @@ class Exchange:
         and the next request may pass each other. Nothing came in answer, and a method
         that is idempotent may be tried again even if the request had been acted on.
         """
-        assert self._sent is not None
-        line, _, _, received_before = self._sent
+        line = self.line
         return (
             line.protocol.version is HTTPVersion.http11
             and line.protocol.opened > 1
-            and line.socket.received_bytes == received_before
+            and line.socket.received_bytes == self._received_before
             and self.request.method in IDEMPOTENT
         )
 
@@ -163,8 +152,11 @@ class Exchange:
     def sent(
         self, line: Line, stream: Stream, queued_before: int, received_before: int
     ) -> None:
-        """Note where it was sent, the last time it was."""
-        self._sent = line, stream, queued_before, received_before
+        """Note where it was sent."""
+        self.line = line
+        self.stream = stream
+        self._queued_before = queued_before
+        self._received_before = received_before
         self.stream_id = self.stream_id or stream.stream_id
 
 
@@ -738,7 +730,11 @@ class Exchanger(Generic[R]):
         with line.socket.unlooked() as wire:
             try:
                 wire.wait_until(
-                    lambda: stream.status is not None or stream.over,
+                    lambda: (
+                        stream.status is not None
+                        or stream.ended
+                        or stream.error is not None
+                    ),
                     stream,
                     deadline,
                     f"waiting for the response on stream {stream.stream_id}",

@@ -40,6 +40,8 @@ PIECE = 256 * 1024
 #: How much memory a body may get before it is there: what a server announces is free.
 MOST_ROOM = 32 * 1024 * 1024
 
+_PHRASES = {int(status): status.phrase for status in HTTPStatus}
+
 _Self = TypeVar("_Self", bound="Response")
 
 
@@ -96,7 +98,7 @@ class Response:
         self, line: Line, stream: Stream, stream_id: int, deadlines: Deadlines
     ) -> None:
         self.status = stream.status or 0
-        self.reason = stream.reason.decode("latin-1") or _phrase(self.status)
+        self.reason = stream.reason.decode("latin-1") or _PHRASES.get(self.status, "")
         self.headers = HTTPHeaderMap.from_wire(stream.headers)
         self.stream_id = stream_id
         self.version: HTTPVersion = (
@@ -410,15 +412,16 @@ class Response:
         Each piece is freed at once: the next one is received into the same memory,
         which the processor has at hand.
         """
-        whole = io.BytesIO()
+        if not self._buffer:
+            if not self._chunks and not self._receive():
+                return b""
+            if len(self._chunks) == 1 and self._is_last():
+                return self._chunks.popleft()
+        whole = io.BytesIO(bytes(self._announced()))
         try:
             if self._buffer:
                 whole.write(self._take_buffered(None))
             while self._chunks or self._receive():
-                if not whole.tell():
-                    if len(self._chunks) == 1 and self._is_last():
-                        return self._chunks.popleft()
-                    whole = io.BytesIO(bytes(self._announced()))
                 whole.writelines(_emptied(self._chunks, len(self._chunks)))
                 if self._at_end():
                     break
@@ -543,10 +546,3 @@ def _emptied(chunks: deque[bytes], number: int) -> Iterator[bytes]:
     any other point, and a piece must be in one place or the other.
     """
     return islice(iter(chunks.popleft, None), number)
-
-
-def _phrase(status: int) -> str:
-    try:
-        return HTTPStatus(status).phrase
-    except ValueError:
-        return ""

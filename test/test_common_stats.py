@@ -22,12 +22,12 @@ def test_frames_are_counted_by_type_however_they_come(size):
     data = PREFACE + wire(*FRAMES[:2]) + UNKNOWN + wire(*FRAMES[2:])
     for start in range(0, len(data), size):
         counter.feed(data[start : start + size])
-    assert counter.by_name() == COUNTS
+    assert counter.counts.by_name() == COUNTS
 
 
 def test_a_frame_counts_as_soon_as_its_head_is_there():
     counter = FrameCounter()
     counter.feed(wire(DataFrame(1, b"x"))[:8])
-    assert counter.by_name() == {}
+    assert counter.counts.by_name() == {}
     counter.feed(b"\x01")
-    assert counter.by_name() == {"DATA": 1}
+    assert counter.counts.by_name() == {"DATA": 1}

@@ -18,7 +18,7 @@ from typing import Protocol as Interface
 
 from .exceptions import HyperError
 from .request import Request
-from .stats import FrameCounter
+from .stats import FrameCounts
 from .stream import Fields, Stream
 
 
@@ -92,7 +92,7 @@ class WireProtocol(Protocol, Interface):
     #: How many requests were opened.
     opened: int
     #: The frames that were sent and received; None where there are no frames.
-    frames: tuple[FrameCounter, FrameCounter] | None
+    frames: tuple[FrameCounts, FrameCounts] | None
 
     #: Requests that wait for a free place, oldest first; they are keys of waiters.
     queue: deque[object]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import struct
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -46,16 +46,35 @@ class Stats:
     round_trip: float | None = None
 
 
+class FrameCounts(defaultdict[int, int]):
+    """How many frames there were of each type."""
+
+    __slots__ = ()
+
+    def __init__(self) -> None:
+        super().__init__(int)
+
+    def by_name(self) -> dict[str, int]:
+        """Return the same by the names of the types; unknown ones as ``0x2a``."""
+        return {
+            FRAME_NAMES.get(kind, f"{kind:#x}"): count
+            for kind, count in sorted(self.items())
+        }
+
+
 class FrameCounter:
     """Counts the frames in a sequence of bytes that comes in pieces of any size.
 
+    For machines that do not count what they read and write.
+
+    :ivar counts: how many there were.
     :param skip: how many bytes come before the first frame.
     """
 
     def __init__(self, skip: int = 0) -> None:
         self._skip = skip  # bytes until the next frame begins
         self._head = b""  # the beginning of a frame's head
-        self._counts: Counter[int] = Counter()
+        self.counts = FrameCounts()
 
     def feed(self, data: bytes) -> None:
         """Take the next bytes."""
@@ -66,9 +85,9 @@ class FrameCounter:
             if len(self._head) < 9:
                 return
             head, self._head = self._head, b""
-            self._counts[head[3]] += 1
+            self.counts[head[3]] += 1
             at = missing + int.from_bytes(head[:3], "big")
-        counts = self._counts
+        counts = self.counts
         while at + 9 <= end:
             (word,) = _LENGTH_AND_TYPE(data, at)
             counts[word & 0xFF] += 1
@@ -77,10 +96,3 @@ class FrameCounter:
             self._head = data[at:]
             at = end
         self._skip = at - end
-
-    def by_name(self) -> dict[str, int]:
-        """Return how many frames of each type there were; unknown ones as ``0x2a``."""
-        return {
-            FRAME_NAMES.get(kind, f"{kind:#x}"): count
-            for kind, count in sorted(self._counts.items())
-        }

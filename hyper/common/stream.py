@@ -68,7 +68,7 @@ class Stream:
     #: The trailer section, once the response has ended.
     trailers: Fields = field(default_factory=list)
     #: What the server promised to push beside the response, and nobody has taken yet.
-    promises: deque[Promise] = field(default_factory=deque)
+    promises: list[Promise] = field(default_factory=list)
     #: The response is complete.
     ended: bool = False
     #: The request is complete: this side will send nothing more.

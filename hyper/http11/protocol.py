@@ -74,7 +74,7 @@ from ..common.protocol import (
     HTTPVersion,
 )
 from ..common.request import Request
-from ..common.stats import FrameCounter
+from ..common.stats import FrameCounts
 from ..common.stream import Fields, Interim, Stream
 from ..common.validation import drop_forbidden_trailers
 
@@ -156,7 +156,7 @@ class H11Protocol:
         self.abandoned: list[Stream] = []
         self.next_stream_id = next_stream_id
         self.opened = 0
-        self.frames: tuple[FrameCounter, FrameCounter] | None = None
+        self.frames: tuple[FrameCounts, FrameCounts] | None = None
         self._limits = limits or Limits()
         self._state = State.IDLE
         #: False once no further request may ever be opened on this connection.

@@ -67,6 +67,7 @@ from hpack import HeaderTuple
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import ExtensionFrame
 
+from ..common.stats import FrameCounts
 from ..common.stream import Fields
 from ..common.validation import response_head_fault, trailer_fault
 from .dialect import (
@@ -262,6 +263,8 @@ class ClientMachine:
         self._first_window = self.remote_settings.initial_window_size
         self._first_credit = self.local_settings.initial_window_size
         self._output: list[bytes | memoryview] = []
+        self._sent_frames = FrameCounts()
+        self._received_frames = FrameCounts()
         self._events: list[Event] = []  # of the read that is under way
         self._rest = bytearray()  # the beginning of a frame
         self._missing = 0  # the bytes of it that are still to come, at least
@@ -274,6 +277,11 @@ class ClientMachine:
         self._late: set[int] = set()
         self._later: set[int] = set()
         self._sound = _SOUND
+
+    @property
+    def frames(self) -> tuple[FrameCounts, FrameCounts]:
+        """The frames that were sent and received, by type."""
+        return self._sent_frames, self._received_frames
 
     # Verbs.
 
@@ -361,6 +369,7 @@ class ClientMachine:
             size << 8 | _DATA, _END_STREAM if end_stream else 0, stream_id
         )
         self._output += (head, data)
+        self._sent_frames[_DATA] += 1
         stream.window -= size
         self.outbound_flow_control_window -= size
         if end_stream:
@@ -548,6 +557,7 @@ class ClientMachine:
                     continue
             start = end
             kind = word & 0xFF
+            self._received_frames[kind] += 1
             if _COSTLY[kind]:
                 self._spend()
             reader = self._readers[kind]
@@ -580,6 +590,7 @@ class ClientMachine:
             return start
         pieces = [data[at : at + length] for at in range(start + _HEAD_SIZE, end, size)]
         received = length * len(pieces)
+        self._received_frames[_DATA] += len(pieces)
         self._credit.size -= received
         stream.credit.size -= received
         self._budget = CONTROL_FRAME_BUDGET
@@ -1093,6 +1104,7 @@ class ClientMachine:
 
     def _send(self, kind: int, flags: int, stream_id: int, body: bytes) -> None:
         self._output.append(_HEAD.pack(len(body) << 8 | kind, flags, stream_id) + body)
+        self._sent_frames[kind] += 1
 
 
 Reader = Callable[[ClientMachine, int, int, int, bytes], None]

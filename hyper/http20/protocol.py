@@ -56,7 +56,7 @@ from ..common.exceptions import (
 )
 from ..common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from ..common.request import Request
-from ..common.stats import FrameCounter
+from ..common.stats import FrameCounter, FrameCounts
 from ..common.stream import Fields, Interim, Promise, Stream
 from ..common.validation import (
     CONNECTION_SPECIFIC,
@@ -211,6 +211,7 @@ class H2Protocol:
         "_blocked",
         "_broken",
         "_closing",
+        "_counters",
         "_exchanges",
         "_goaway",
         "_heads",
@@ -224,10 +225,8 @@ class H2Protocol:
         "_pings",
         "_probe",
         "_pushes",
-        "_received_frames",
         "_regular",
         "_sensitive",
-        "_sent_frames",
         "_silence",
         "_stream_window",
         "_turns",
@@ -270,12 +269,15 @@ class H2Protocol:
         self.next_stream_id = max(3, next_stream_id) if upgrade else next_stream_id
         self.accepting = self.next_stream_id <= highest_stream_id
         self.opened = 0
-        self._sent_frames = FrameCounter(skip=PREFACE_SIZE)
-        self._received_frames = FrameCounter()
-        self.frames: tuple[FrameCounter, FrameCounter] | None = (
-            self._sent_frames,
-            self._received_frames,
+        counts: tuple[FrameCounts, FrameCounts] | None = getattr(
+            machine, "frames", None
         )
+        # Of the bytes that are sent and received, if the machine does not count.
+        self._counters: tuple[FrameCounter, FrameCounter] | None = None
+        if counts is None:
+            self._counters = FrameCounter(skip=PREFACE_SIZE), FrameCounter()
+            counts = self._counters[0].counts, self._counters[1].counts
+        self.frames: tuple[FrameCounts, FrameCounts] | None = counts
         #: The value of the field HTTP2-Settings.
         self.upgrade_settings = b""
         self._sensitive = SENSITIVE | sensitive if sensitive else SENSITIVE
@@ -335,14 +337,15 @@ class H2Protocol:
         while self.abandoned:
             self.reset(self.abandoned.pop(), None, CANCEL)
         data = self.machine.data_to_send()
-        if data:
-            self._sent_frames.feed(data)
+        if data and self._counters is not None:
+            self._counters[0].feed(data)
         return data
 
     def receive_data(self, data: bytes) -> None:
         if self.failure is not None:
             return
-        self._received_frames.feed(data)
+        if self._counters is not None:
+            self._counters[1].feed(data)
         self._batches += 1
         try:
             events = self.machine.receive_data(data)
@@ -533,7 +536,7 @@ class H2Protocol:
             self._doubt()
         while stream.promises:
             # Who gives up the page does not want what belongs to it.
-            self.reset(stream.promises.popleft().stream, error, code)
+            self.reset(stream.promises.pop(0).stream, error, code)
         if not stream.over:
             stream.error = error or StreamResetError(
                 f"stream {stream.stream_id} was reset by this side: {_code_name(code)}",

@@ -292,7 +292,7 @@ class HTTP2Verbs(Connection[R]):
                     if capture_all and stream.error is not None:
                         raise stream.error.fresh()
                     return
-                promise = stream.promises.popleft()
+                promise = stream.promises.pop(0)
             yield HTTP20Push(parent.line, promise, parent.deadlines)
 
     def _begin(self, exchange: Exchange) -> int:

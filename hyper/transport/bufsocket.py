@@ -47,7 +47,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
-from functools import cache
+from functools import cache, partial
 from types import TracebackType
 from typing import TYPE_CHECKING, TypeAlias
 from typing import Protocol as Interface
@@ -584,8 +584,12 @@ class BufferedSocket:
             self._marks.remove(mark)
 
     def send_soon(self, deadline: Deadline, doing: str, at_most: int) -> None:
-        """Do as :meth:`wait_drained`, or leave it to those who queue for the lock."""
-        if not self._contenders or len(self._outgoing) > at_most:
+        """Send what is queued now, at the latest when the lock is given up.
+
+        Blocks first, as :meth:`wait_drained` does, while there is more than the kernel
+        has taken for long.
+        """
+        if len(self._outgoing) > at_most:
             self.wait_drained(deadline, doing, at_most)
 
     def hold(self, at_most: int) -> bool:
@@ -774,7 +778,7 @@ class BufferedSocket:
         self._readers += reading
         self._writers += writing
         try:
-            self._without_the_lock(lambda: post.poll.poll(milliseconds))
+            self._without_the_lock(partial(post.poll.poll, milliseconds))
         finally:
             self._pollers -= 1
             self._readers -= reading
@@ -804,7 +808,7 @@ class BufferedSocket:
         left = deadline.left()
         limit = -1 if left is None else left
         try:
-            self._without_the_lock(lambda: waiter.acquire(timeout=limit))
+            self._without_the_lock(partial(waiter.acquire, True, limit))
         finally:
             self._forget(key, waiter)
             if self._heir is waiter:

@@ -164,11 +164,12 @@ _NEVER = Deadline(None, exceptions.Timeout, "no", math.inf, MONOTONIC)
 class Deadlines:
     """The deadlines of one request, by what is waited for. Immutable, thread-safe."""
 
-    __slots__ = ("_clock", "_ends", "_timeout")
+    __slots__ = ("_clock", "_endless", "_ends", "_timeout")
 
     def __init__(self, timeout: Timeout, clock: Clock) -> None:
         self._timeout = timeout
         self._clock = clock
+        self._endless = timeout is _NO_LIMIT
         self._ends = None if timeout.total is None else clock() + timeout.total
 
     def connect(self) -> Deadline:
@@ -179,14 +180,20 @@ class Deadlines:
 
     def read(self) -> Deadline:
         """Return when a wait for the peer's bytes that starts now has failed."""
+        if self._endless:
+            return _NEVER
         return self._deadline(self._timeout.read, exceptions.ReadTimeout, "read")
 
     def write(self) -> Deadline:
         """Return when a wait for the peer to take bytes that starts now has failed."""
+        if self._endless:
+            return _NEVER
         return self._deadline(self._timeout.write, exceptions.WriteTimeout, "write")
 
     def place(self) -> Deadline:
         """Return when a wait for a free place on a connection has failed."""
+        if self._endless:
+            return _NEVER
         limit, phase = self._timeout.pool, "pool"
         if limit is None:
             limit, phase = self._timeout.write, "write"

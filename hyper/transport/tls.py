@@ -166,7 +166,7 @@ class TLSFilter:
         with memoryview(buffer) as view:
             try:
                 while True:
-                    size = cast(int, read(_RECORD, view[end:]))  # bytes without a view
+                    size: int = read(_RECORD, view[end:])  # type: ignore[assignment]
                     if not size:
                         self.ended = True
                         break
