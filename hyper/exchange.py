@@ -262,7 +262,8 @@ class Exchanger(Generic[R]):
         """Close the connection. Idempotent; a later request connects anew.
 
         Every call of another thread that waits is woken and raises ConnectionLost.
-        Responses that have come completely can still be read.
+        Responses that have come completely can still be read. A signal handler may call
+        it; if that interrupts a call on this connection, it is closed a little later.
         """
         self._close(NO_ERROR)
 
@@ -280,9 +281,12 @@ class Exchanger(Generic[R]):
         if call is not None:
             call.hang_up(error)
         for line in lines:
-            with line.socket as wire:
-                line.protocol.close(code)
-                wire.close(error)
+            hang_up = partial(_hang_up, line, code, error)
+            if line.socket.held_here:
+                line.socket.do_afterwards(hang_up)
+            else:
+                with line.socket:
+                    hang_up()
 
     @contextmanager
     def batch(self) -> Iterator[None]:
@@ -814,6 +818,11 @@ class Exchanger(Generic[R]):
         fresh = error.fresh()
         fresh.retry_safe = fresh.retry_safe or exchange.unseen
         return fresh
+
+
+def _hang_up(line: Line, code: int, error: HyperError) -> None:
+    line.protocol.close(code)
+    line.socket.close(error)
 
 
 def _closed_here() -> ConnectionLost:

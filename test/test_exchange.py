@@ -1,5 +1,6 @@
 """Whole exchanges: sending, waiting, retrying, closing, from one thread and many."""
 
+import contextlib
 import gc
 import http.server
 import io
@@ -23,13 +24,22 @@ from threads import (
     Interrupted,
     background,
     interrupt_main_thread,
+    interrupted_at,
     interruptions,
     wait_for,
     wait_until_main_thread_blocks,
 )
 
 import hyper
+import hyper.exchange
 import hyper.http2bin
+import hyper.http11.protocol
+import hyper.http20.machine
+import hyper.http20.protocol
+import hyper.response
+import hyper.transport.bufsocket
+import hyper.transport.dial
+import hyper.verbs
 from hyper import (
     ConnectionLost,
     ConnectionTerminated,
@@ -1877,3 +1887,39 @@ def test_the_head_of_a_tunnel_waits_for_nothing(peer):
     conn, _ = settle(peer)
     stream_id = conn.request("CONNECT", "far.test:1")
     assert peer.want_headers(stream_id)[b":authority"] == b"far.test:1"
+
+
+# Signal handlers.
+
+INTERRUPTED = [
+    module.__file__
+    for module in (
+        hyper.exchange,
+        hyper.http11.protocol,
+        hyper.http20.machine,
+        hyper.http20.protocol,
+        hyper.response,
+        hyper.transport.bufsocket,
+        hyper.transport.dial,
+        hyper.verbs,
+    )
+]
+
+
+@pytest.mark.parametrize("kind", [HTTP11Connection, HTTP20Connection])
+def test_a_signal_handler_may_close_the_connection_that_it_interrupts(kind):
+    def use(conn, point):
+        with interrupted_at(point, *INTERRUPTED, handler=conn.close) as hit:
+            with contextlib.suppress(ConnectionLost):
+                assert conn.get_response(conn.request("POST", "/post", b"x")).read()
+        return hit
+
+    points = 0
+    with hyper.http2bin.serve(tls=False) as service:
+        conn = kind("localhost", service.port, timeout=10)
+        while background(use, conn, points).result():
+            assert conn.open_streams == 0
+            points += 1
+        assert conn.get_response(conn.request("GET", "/get")).status == 200
+        conn.close()
+    assert points > 100

@@ -29,6 +29,7 @@ from threads import (
 from hyper.common.exceptions import (
     ConnectionLost,
     HyperError,
+    LocalProtocolError,
     ReadTimeout,
     RemoteProtocolError,
     TLSError,
@@ -1316,18 +1317,37 @@ class TestAccidents:
         assert "abandoned: Interrupted()" in str(follower.error())
         assert line.sock.fileno() == -1
 
-    def test_an_exception_of_the_callers_own_code_leaves_the_connection_alone(
-        self, line
+    @pytest.mark.parametrize(
+        ("error", "lasts"),
+        [(LocalProtocolError("a wish"), True), (LookupError("a bug"), False)],
+    )
+    def test_only_an_error_of_our_own_leaves_the_connection_alone(
+        self, line, error, lasts
     ):
+        # A timer's signal handler may raise any exception, in the middle of a verb.
         def stumble():
             with line.wire:
                 line.protocol.to_send += b"sent all the same"
-                raise LookupError
+                raise error
 
-        with pytest.raises(LookupError):
+        with pytest.raises(type(error)):
             stumble()
         assert line.peer_takes(17) == b"sent all the same"
-        assert line.wire.failure is None
+        assert (line.wire.failure is None) == lasts
+
+    def test_who_holds_the_lock_is_told_so_when_it_asks_again(self, line):
+        with line.wire:
+            for again in (line.wire, line.wire.unlooked()):
+                with pytest.raises(RuntimeError, match="signal handler"), again:
+                    pass
+            assert line.wire.held_here
+
+    def test_what_is_left_to_the_holder_is_done_when_it_gives_the_lock_up(self, line):
+        done = []
+        with line.wire:
+            line.wire.do_afterwards(lambda: done.append(line.wire.held_here))
+            assert not done
+        assert done == [True]
 
 
 class TestDescriptors:

@@ -197,6 +197,7 @@ def test_putrequest_takes_a_priority_too(text_peer):
         (-1, LocalProtocolError),
         ("u=1\r\n", LocalProtocolError),
         ("ü", LocalProtocolError),
+        ("u=1," * 251, LocalProtocolError),
         (True, TypeError),
         (1.5, TypeError),
     ],

@@ -141,15 +141,22 @@ def interrupt_main_thread(seen: list[int]) -> None:
     wait_for(lambda: len(seen) > before)
 
 
+def _raise_interrupted() -> None:
+    raise Interrupted
+
+
 @contextmanager
-def interrupted_at(number: int, file: str) -> Iterator[list[str]]:
-    """Raise in this thread where a signal handler may raise, at one of these points.
+def interrupted_at(
+    number: int, *files: str, handler: Callable[[], None] = _raise_interrupted
+) -> Iterator[list[str]]:
+    """Do in this thread as a signal handler does, at one of these points.
 
     That is where a function begins, and where a call of C code has ended.
 
     :param number: which of the points, from 0.
-    :param file: where the code is that has them. What begins with ``__exit__`` is left
+    :param files: where the code is that has them. What begins with ``__exit__`` is left
         out: the interpreter has no way to give up what was entered.
+    :param handler: what is called; if it is not given, it raises.
     :returns: a list that gets the point's name.
     """
     hit: list[str] = []
@@ -157,14 +164,15 @@ def interrupted_at(number: int, file: str) -> Iterator[list[str]]:
 
     def look(frame: FrameType, event: str, argument: object) -> None:
         nonlocal points
-        if event not in ("call", "c_return") or frame.f_code.co_filename != file:
+        if event not in ("call", "c_return") or frame.f_code.co_filename not in files:
             return
         if event == "call" and frame.f_code.co_name == "__exit__":
             return
         points += 1
         if points > number and not hit:
             hit.append(f"{event} in {frame.f_code.co_name}, line {frame.f_lineno}")
-            raise Interrupted
+            sys.setprofile(before)
+            handler()
 
     before = sys.getprofile()
     sys.setprofile(look)

@@ -135,7 +135,7 @@ def priority_value(value: int | str | bytes) -> bytes:
     :param value: the urgency, from 0, the most urgent, to 7; or the whole value, such
         as ``u=1, i``.
     :raises LocalProtocolError: if the urgency is another one, or the value has
-        characters that are not visible ASCII.
+        characters that are not visible ASCII, or more than 1000 of them.
     :raises TypeError: if it is neither int, str nor bytes.
     """
     if isinstance(value, int) and not isinstance(value, bool):
@@ -145,6 +145,8 @@ def priority_value(value: int | str | bytes) -> bytes:
     text = field_value(b"priority", value)
     if not text.isascii():
         raise LocalProtocolError("the value of the field 'priority' is not ASCII")
+    if len(text) > 1000:
+        raise LocalProtocolError("the value of the field 'priority' is over 1000 bytes")
     return text
 
 

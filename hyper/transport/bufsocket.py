@@ -129,6 +129,10 @@ class HandshakeProtocol(Protocol, Interface):
     leftover: bytes
 
 
+class _Reentered(RuntimeError):
+    """A thread that has the lock asks for it again."""
+
+
 class _Bell:
     """Wakes a thread out of ``poll``. Guarded by the BufferedSocket's lock."""
 
@@ -194,6 +198,7 @@ class BufferedSocket:
         "_dropped",
         "_due",
         "_early",
+        "_errands",
         "_failure",
         "_filters",
         "_harmless",
@@ -247,6 +252,8 @@ class BufferedSocket:
         self._contenders: list[None] = []
         #: Somebody left work for the next holder of the lock. Needs no lock.
         self._attention = False
+        #: What is to be done by the next holder of the lock. Needs no lock.
+        self._errands: list[Callable[[], None]] = []
         #: What signal handlers raised in threads that waited without the lock, by
         #: thread: nothing was torn. Each thread's entry is its own.
         self._harmless: dict[int, BaseException] = {}
@@ -296,6 +303,8 @@ class BufferedSocket:
                 and (post is None or post.poll.poll(0))
             ):
                 self._take_in()
+        except _Reentered:
+            raise  # The lock is that of the call which was interrupted.
         except BaseException:
             self._let_go()
             raise
@@ -320,8 +329,8 @@ class BufferedSocket:
         harmless = None
         if self._harmless:
             harmless = self._harmless.pop(threading.get_ident(), None)
-        if not (error is None or isinstance(error, Exception) or error is harmless):
-            # A signal handler raised it, perhaps in the middle of a verb.
+        if not (error is None or isinstance(error, HyperError) or error is harmless):
+            # A bug, or a signal handler did it: perhaps in the middle of a verb.
             self._abandon(error)
             return
         try:
@@ -362,6 +371,11 @@ class BufferedSocket:
             self._queue_for_the_lock(me)
 
     def _queue_for_the_lock(self, me: int) -> None:
+        if self._owner == me:
+            raise _Reentered(
+                "a signal handler cannot use the connection that it interrupts a call "
+                "of; close() is all that it may do"
+            )
         try:
             self._contenders.append(None)
             (_,) = map(self._lock.acquire, _PATIENTLY)
@@ -394,6 +408,8 @@ class BufferedSocket:
             self._owner = me
             try:
                 self._attention = False
+                while self._errands:
+                    self._errands.pop()()
                 self._leave(None)
             finally:
                 self._owner = 0
@@ -403,6 +419,14 @@ class BufferedSocket:
     def held_here(self) -> bool:
         """True if this very thread holds the lock. Needs no lock."""
         return self._owner == threading.get_ident()
+
+    def do_afterwards(self, errand: Callable[[], None]) -> None:
+        """Have something done under the lock when this thread gives it up.
+
+        For signal handlers and finalizers that interrupt the thread that holds it.
+        """
+        self._errands.append(errand)
+        self._attention = True
 
     # What callers ask. The lock is held unless said otherwise.
 
@@ -1108,6 +1132,8 @@ class _Unlooked:
     def __enter__(self) -> BufferedSocket:
         try:
             self._wire._take_the_lock()
+        except _Reentered:
+            raise
         except BaseException:
             self._wire._let_go()
             raise

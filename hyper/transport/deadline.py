@@ -273,9 +273,10 @@ class Mutex:
 def new_lock() -> AbstractContextManager[bool]:
     """Return a lock to be held for a few instructions, by a ``with`` statement.
 
-    It is the interpreter's own, whose ``with`` no signal handler can break in two.
+    It is the interpreter's own, whose ``with`` no signal handler can break in two; and
+    re-entrant, so that a handler which interrupts its holder cannot wait for itself.
     """
-    return threading.Lock()
+    return threading.RLock()
 
 
 class PerThread(threading.local):
