@@ -8,6 +8,8 @@ a request that the server did not process may be sent again without the user not
 from __future__ import annotations
 
 import io
+import os
+import stat
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -99,6 +101,12 @@ _NOTHING = Body(0, True, b"")
 
 def _measure(file: Readable) -> tuple[int | None, int | None]:
     """Return (position, bytes from there to the end) of a file; None if unknown."""
+    try:
+        descriptor = file.fileno()  # type: ignore[attr-defined]
+        if stat.S_ISCHR(os.fstat(descriptor).st_mode):
+            return None, None  # Of /dev/urandom, both would be 0.
+    except (AttributeError, OSError, TypeError, ValueError):
+        pass  # Not one of the system's.
     try:
         start = file.tell()  # type: ignore[attr-defined]
         file.seek(0, io.SEEK_END)  # type: ignore[attr-defined]
