@@ -417,23 +417,21 @@ class Exchanger(Generic[R]):
         """Send what comes after the head, as far as the server wants it."""
         if exchange.request.body_length == 0 and exchange.watch is None:
             return
-        with self._cancelling(exchange):
+        try:
             exchange.tell(Moment.head_sent, exchange.line)
             if exchange.request.body_length != 0 and self._is_wanted(exchange):
                 self._upload(exchange, exchange.body)
             if exchange.stream.error is None or exchange.stream.status is not None:
                 exchange.tell(Moment.body_sent, exchange.line)
-
-    @contextmanager
-    def _cancelling(self, exchange: Exchange) -> Iterator[None]:
-        """Cancel the exchange if what is done meanwhile raises."""
-        try:
-            yield
         except BaseException as error:
-            reason = error if isinstance(error, HyperError) else None
-            with exchange.line.socket:
-                exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
+            self._give_up(exchange, error)
             raise
+
+    def _give_up(self, exchange: Exchange, error: BaseException) -> None:
+        """Cancel an exchange for what came up while it was sent."""
+        reason = error if isinstance(error, HyperError) else None
+        with exchange.line.socket:
+            exchange.line.protocol.reset(exchange.stream, reason, CANCEL)
 
     def _get_line(
         self, deadlines: Deadlines, closings: int, watch: Watch | None = None
@@ -524,7 +522,7 @@ class Exchanger(Generic[R]):
                 return True
             doing = f"sending the request on stream {stream.stream_id}"
             try:
-                wire.send_soon(exchange.deadlines.write(), doing, MAX_QUEUED)
+                wire.send_soon(exchange.deadlines.write, doing, MAX_QUEUED)
             except HyperError as error:
                 if isinstance(error, Timeout):
                     protocol.reset(stream, error, CANCEL)

@@ -91,6 +91,8 @@ class Response:
     #: How the body is read, decoded or not; None: not begun.
     _decoded: bool | None = None
     _decoder: Decoder | None = None
+    #: The ``decode_content`` with which pieces are read as they are; None: with none.
+    _as_received: bool | None = None
     _closed = False
     _cut_short = False
 
@@ -179,11 +181,10 @@ class Response:
         :raises HyperError: as :meth:`read` does.
         """
         if (
-            self._chunks
+            self._as_received is decode_content
             and amt < 0
-            and self._decoded is decode_content
-            and self._decoder is None
-            and not (self._buffer or self._cut_short)
+            and self._chunks
+            and not self._buffer
         ):
             piece = self._chunks.popleft()
             if piece:
@@ -346,6 +347,7 @@ class Response:
         stream = self._stream
         if not (stream.over and stream.sent):
             self._cut_short = True
+            self._as_received = None
             error = StreamResetError(
                 f"the response on stream {self.stream_id} was closed by this side",
                 self.stream_id,
@@ -386,6 +388,8 @@ class Response:
             self._decoded = decoded
             if decoded and self._has_coding():
                 self._decoder = decoder_for(self.headers.get(b"content-encoding") or [])
+            if self._decoder is None:
+                self._as_received = decoded
         elif self._decoded != decoded:
             raise LocalProtocolError(
                 "decode_content has to be the same for all of a body"

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import cast
 
 from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
@@ -47,6 +48,10 @@ from .transport.deadline import Deadlines, PerThread, TimeoutLike
 
 #: How many requests whose end nobody wants any more can still be sent to, in vain.
 UNFINISHED_KEPT = 100
+
+#: How many times headers are remembered to be in order, and up to how many characters.
+CHECKED_KEPT = 8
+LARGEST_CHECKED = 2048
 
 #: How urgent a response is; see :meth:`Connection.request`.
 Priority = int | str | bytes | None
@@ -93,6 +98,8 @@ class Connection(Exchanger[R]):
     ) -> None:
         super().__init__(origin, tls, timeout, route)
         self._own = _Own()
+        # What was found of headers before, by what the user gave.
+        self._checked: dict[tuple[object, ...], RequestFields] = {}
 
     def set_tunnel(
         self, host: str, port: int | None = None, headers: Headers | None = None
@@ -386,8 +393,11 @@ class Connection(Exchanger[R]):
         exchange = self._unfinished_exchange(stream_id)
         exchange.final = final
         body = Body.of(data)
-        with self._cancelling(exchange):
+        try:
             self._upload(exchange, body)
+        except BaseException as error:
+            self._give_up(exchange, error)
+            raise
         if final or exchange.stream.sent:
             self._finish_request(exchange)
 
@@ -470,9 +480,10 @@ class Connection(Exchanger[R]):
         if headers is None:
             given = RequestFields(None, None, False, [])
         else:
-            given = split_request(fields(headers))
+            given = self._check(headers)
         if priority is not None:
-            given.rest.append((b"Priority", priority_value(priority)))
+            added = (b"Priority", priority_value(priority))
+            given = given._replace(rest=[*given.rest, added])
         if name == b"CONNECT":
             return self._prepare_connect(url, body, given, protocol)
         if protocol is not None:
@@ -500,6 +511,35 @@ class Connection(Exchanger[R]):
             sent,
             length,
         )
+
+    def _check(self, headers: Headers) -> RequestFields:
+        """Return what the user gave as headers, checked and sorted.
+
+        Most programs give the same again and again. What is returned is never changed.
+        """
+        key: tuple[object, ...]
+        if type(headers) is dict:
+            key = tuple(headers.items())
+        elif type(headers) is list:
+            key = tuple(headers)
+        else:
+            return split_request(fields(headers))
+        try:
+            checked = self._checked.get(key)
+        except TypeError:  # There are lists in it.
+            return split_request(fields(headers))
+        if checked is None:
+            checked = split_request(fields(headers))
+            texts = [text for pair in key for text in cast("tuple[object, ...]", pair)]
+            # A str is never equal to what is none; but 1 is to True.
+            if (
+                all(isinstance(text, (str, bytes)) for text in texts)
+                and sum(map(len, cast("list[str]", texts))) <= LARGEST_CHECKED
+            ):
+                if len(self._checked) >= CHECKED_KEPT:
+                    self._checked.clear()
+                self._checked[key] = checked
+        return checked
 
     def _prepare_connect(
         self,

@@ -999,7 +999,7 @@ def test_the_environment_names_proxies(httpx, make_client, text_peer, monkeypatc
         _, head = exchange(make_client(trust_env=False), other)
         assert head[0] == b"GET / HTTP/1.1"
     monkeypatch.setenv("http_proxy", "ftp://a.test")
-    fails(httpx, lambda: client.get("http://a.test/"), "LocalProtocolError")
+    fails(httpx, lambda: make_client().get("http://a.test/"), "LocalProtocolError")
 
 
 # Threads.

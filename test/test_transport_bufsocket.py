@@ -181,7 +181,7 @@ class Line:
         with self.wire:
             self.protocol.to_send += data
             deadline = Timeout(write=3 * PATIENCE).start().write()
-            self.wire.send_soon(deadline, "sending", at_most)
+            self.wire.send_soon(lambda: deadline, "sending", at_most)
 
     def hold(self, data, at_most=MUCH):
         """Queue bytes, to be sent by whoever comes next."""

@@ -10,6 +10,7 @@ from threads import background, wait_for
 from hyper import (
     HTTP11Connection,
     HTTP20Connection,
+    HTTPHeaderMap,
     LocalProtocolError,
     ReadTimeout,
     Timeout,
@@ -205,6 +206,45 @@ def test_putrequest_takes_a_priority_too(text_peer):
 def test_a_priority_that_is_none_is_refused(priority, error):
     with pytest.raises(error):
         HTTP20Connection("localhost", 1).request("GET", "/", priority=priority)
+
+
+# Headers that are given again.
+
+
+@pytest.mark.parametrize("kind", [dict, list, HTTPHeaderMap])
+def test_headers_that_are_given_again_are_checked_once_and_sent_as_before(peer, kind):
+    conn = peer.connection()
+    given = kind([("X-A", "1"), ("Cookie", "b=2")])
+    for priority in (None, 1, None):
+        stream_id = conn.request("GET", "/", headers=given, priority=priority)
+        if stream_id == 1:
+            peer.greet()
+        sent = peer.want_fields(stream_id)
+        expected = [(b"x-a", b"1"), (b"cookie", b"b=2")]
+        if priority is not None:
+            expected.append((b"priority", b"u=1"))
+        assert sent[4:] == expected
+
+
+def test_headers_that_only_look_like_those_before_are_checked(peer):
+    conn = peer.connection()
+    for value in (1, 1):
+        conn.request("GET", "/", headers={"X-A": value})
+    for wrong in ({"X-A": True}, {"X-A": 1.0}, [["X-A", None]], [("X-A", [1])]):
+        with pytest.raises(TypeError, match="must be str, bytes or int"):
+            conn.request("GET", "/", headers=wrong)
+    assert conn.open_streams == 2
+
+
+def test_only_a_few_headers_are_remembered(peer):
+    conn = peer.connection()
+    names = [*range(20), *range(20)]
+    for name in names:
+        conn.request("GET", "/", headers={f"X-{name}": "x" * 100 * name})
+    peer.greet()
+    for stream_id, name in enumerate(names):
+        sent = peer.want_headers(2 * stream_id + 1)
+        assert sent[f"x-{name}".encode()] == b"x" * 100 * name
 
 
 # Requests in pieces.

@@ -42,6 +42,15 @@ def proxy_from_environment(
     return url
 
 
+def proxy_variables(environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return of an environment what :func:`proxy_from_environment` looks at."""
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.lower().endswith("_proxy") or name == "REQUEST_METHOD"
+    }
+
+
 def _variable(name: str, environ: Mapping[str, str]) -> str | None:
     """Return a variable's value, perhaps ``""``; None if it is not set."""
     for spelling in (name, name.upper()):

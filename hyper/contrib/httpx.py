@@ -36,7 +36,7 @@ from typing import TYPE_CHECKING, cast, overload
 import certifi
 
 from ..common.body import BodyLike
-from ..common.environment import proxy_from_environment
+from ..common.environment import proxy_from_environment, proxy_variables
 from ..common.exceptions import (
     ConnectError,
     ConnectionLost,
@@ -181,9 +181,9 @@ class HyperTransport(_Transport):
     :param cert: a client certificate: the path of a PEM file with certificate and key;
         a pair of paths (certificate, key); or (certificate, key, password).
     :param trust_env: whether the environment names authorities, as said above, and
-        proxies: ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy``, which
-        count if neither ``proxy`` nor ``uds`` is given. A client looks for proxies
-        itself only if it is given no transport.
+        proxies: ``http_proxy``, ``https_proxy``, ``all_proxy`` and ``no_proxy`` as they
+        are now, which count if neither ``proxy`` nor ``uds`` is given. A client looks
+        for proxies itself only if it is given no transport.
     :param http1: whether HTTP/1.1 may be spoken. If not, HTTP/2 is spoken without TLS
         too.
     :param http2: whether HTTP/2 may be spoken.
@@ -219,7 +219,8 @@ class HyperTransport(_Transport):
         most, idle, timeout = _limits(limits)
         # Constant.
         self._proxy = None if proxy is None else _proxy(proxy)
-        self._asks_environment = trust_env and proxy is None and uds is None
+        asks_environment = trust_env and proxy is None and uds is None
+        self._environment = proxy_variables() if asks_environment else {}
         self._uds = uds
         self._retries = retries
         self._pool = ConnectionPool(
@@ -336,9 +337,11 @@ class HyperTransport(_Transport):
 
     def _proxy_of_environment(self, request: AnyRequest) -> Proxy | None:
         url = request.url
-        if not self._asks_environment:
+        if not self._environment:
             return None
-        found = proxy_from_environment(url.scheme, url.host, _port(request))
+        found = proxy_from_environment(
+            url.scheme, url.host, _port(request), self._environment
+        )
         return None if found is None else Proxy.parse(found)
 
     def _first_step(

@@ -607,14 +607,16 @@ class BufferedSocket:
         finally:
             self._marks.remove(mark)
 
-    def send_soon(self, deadline: Deadline, doing: str, at_most: int) -> None:
+    def send_soon(
+        self, start: Callable[[], Deadline], doing: str, at_most: int
+    ) -> None:
         """Send what is queued now, at the latest when the lock is given up.
 
         Blocks first, as :meth:`wait_drained` does, while there is more than the kernel
-        has taken for long.
+        has taken for long; ``start()`` returns the deadline for that.
         """
         if len(self._outgoing) > at_most:
-            self.wait_drained(deadline, doing, at_most)
+            self.wait_drained(start(), doing, at_most)
 
     def hold(self, at_most: int) -> bool:
         """Leave what is queued to whoever uses the socket next: the caller will.
@@ -1010,12 +1012,12 @@ class BufferedSocket:
                 data = self._release_held() + data
             due, self._due = self._due, False
             if data or (due and self._filters):
-                self._queue(data)
+                data = self._encrypted(data)
             elif not self._outgoing and (
                 protocol is None or not (protocol.touched or protocol.finished)
             ):
                 return  # Most calls have nothing to do here.
-            self._push()
+            self._push(data)
             self._wake()
         except BaseException as error:
             self._abandon(error)
@@ -1038,39 +1040,49 @@ class BufferedSocket:
             return b""
         return held
 
-    def _queue(self, data: bytes) -> None:
-        """Move what the Protocol wants sent through the filters to the kernel's queue.
+    def _encrypted(self, data: bytes) -> bytes:
+        """Pass what the Protocol wants sent through the filters.
 
-        The filters are also asked for nothing, after they were given something to
-        decrypt: they have handshakes and alerts of their own to send.
+        They are also asked for nothing, after they were given something to decrypt:
+        they have handshakes and alerts of their own to send.
         """
         if self._tap is not None and data:
             self._tap.sent(data)
         for layer in reversed(self._filters):
             data = layer.encrypt(data)
-        if self._deaf is None:
-            self._outgoing += data
+        return data
 
-    def _push(self) -> None:
-        while self._outgoing:
-            try:
-                sent = self._sock.send(self._outgoing)
-            except BlockingIOError:
-                self._stuck = True
-                return
-            except OSError as error:
-                # What the peer said before it stopped listening is still to be read:
-                # an early response, a GOAWAY. Reading finds the end as well.
-                self._deaf = error
-                self._outgoing.clear()
-                if self._at_eof:
-                    self._lost(error)
-                return
-            self._sent_bytes += sent
-            del self._outgoing[:sent]
-            if self._stuck:
-                self._stuck = False
-                self._alive()  # There is room again: the peer has taken something.
+    def _push(self, data: bytes) -> None:
+        """Hand the kernel what waits and then ``data``, as much as it takes."""
+        outgoing = self._outgoing
+        if self._deaf is not None:
+            return
+        # As a rule nothing waits, and the kernel takes all: no copy is made.
+        if outgoing:
+            outgoing += data
+        waiting = outgoing or data
+        if not waiting:
+            return
+        try:
+            sent = self._sock.send(waiting)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            # What the peer said before it stopped listening is still to be read: an
+            # early response, a GOAWAY. Reading finds the end as well.
+            self._deaf = error
+            outgoing.clear()
+            if self._at_eof:
+                self._lost(error)
+            return
+        self._sent_bytes += sent
+        if sent and self._stuck:
+            self._alive()  # There is room again: the peer has taken something.
+        self._stuck = sent < len(waiting)
+        if outgoing:
+            del outgoing[:sent]
+        elif self._stuck:
+            outgoing += memoryview(data)[sent:]
 
     def _abandon(self, error: BaseException) -> None:
         """Fail for an exception that came up in the middle of moving bytes.
@@ -1088,7 +1100,7 @@ class BufferedSocket:
             if self._protocol is not None:
                 self._protocol.fail(error)
                 last_words = self._release_held() + self._protocol.data_to_send()
-            self._queue(last_words)
+            self._outgoing += self._encrypted(last_words)
         finally:
             self._shut()
 
