@@ -32,6 +32,7 @@ import sys
 import weakref
 from collections.abc import Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from http.client import HTTPMessage
 from typing import TYPE_CHECKING, TypeAlias, TypedDict, cast
 
@@ -572,9 +573,9 @@ class Incoming:
         """The response itself."""
         return self._response
 
-    @property
+    @cached_property
     def msg(self) -> HTTPMessage:
-        """The fields, as the standard library has them: a new object each time."""
+        """The fields, as the standard library has them."""
         message = HTTPMessage()
         for name, value in self._fields:
             message.set_raw(name, value)  # A parser's way, without a look at each.

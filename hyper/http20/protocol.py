@@ -80,9 +80,9 @@ MAX_INTERIM_BYTES = 65536
 PREFACE_SIZE = 24
 #: The largest DATA frame to send. nginx allows 16 MiB, but others have to get between.
 LARGEST_FRAME = 65536
-#: How much of an upload that is alone is sent at once. With the heads of the frames, if
-#: they are of the usual length, it fills 24 records of TLS. With eight, an upload took a
-#: third longer; others that want to send wait for a third of a millisecond.
+#: How much of an upload that is alone is sent at once. With the heads of frames of the
+#: usual length, it fills 24 records of TLS. With eight, an upload took a third longer;
+#: others that want to send wait for a third of a millisecond.
 UPLOAD_SIZE = 24 * (16384 - 9)
 #: How much of a response may come while its request is still being sent.
 MAX_UNREAD_WHILE_SENDING = 64 * 1024 * 1024
