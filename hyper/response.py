@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from itertools import islice
 from types import TracebackType
-from typing import NamedTuple, TypeVar, overload
+from typing import NamedTuple, TypeVar, cast, overload
 from typing import Protocol as Interface
 
 from .common.decoder import Decoder, decoder_for
@@ -29,7 +29,7 @@ from .common.exceptions import (
 )
 from .common.headers import HTTPHeaderMap
 from .common.protocol import CANCEL, HTTPVersion, WireProtocol
-from .common.stream import Stream
+from .common.stream import Run, Stream
 from .transport.bufsocket import Address, BufferedSocket
 from .transport.deadline import Deadlines
 from .transport.tls import SharedTLS, TLSFilter
@@ -42,6 +42,7 @@ MOST_ROOM = 32 * 1024 * 1024
 
 _PHRASES = {int(status): status.phrase for status in HTTPStatus}
 
+T = TypeVar("T")
 _Self = TypeVar("_Self", bound="Response")
 
 
@@ -109,7 +110,8 @@ class Response:
         self._line = line
         self._stream = stream
         self._deadlines = deadlines
-        self._chunks: deque[bytes] = deque()  # taken from the Stream, as received
+        #: Taken from the Stream, as received.
+        self._chunks: deque[bytes | Run] = deque()
         self._buffer = bytearray()  # of the body, in the form it is read in
 
     def __repr__(self) -> str:
@@ -186,7 +188,7 @@ class Response:
             and self._chunks
             and not self._buffer
         ):
-            piece = self._chunks.popleft()
+            piece = self._pop()
             if piece:
                 return piece  # As a rule, in a download.
         self._begin(decode_content)
@@ -252,9 +254,15 @@ class Response:
             if self._decoder is not None and not self._decoder.needs_input:
                 yield self._decoder.decode(b"", PIECE)
                 continue
-            chunk = self._next_chunk()
-            if chunk is None:
+            if not self._has_chunk():
                 return
+            first = self._chunks[0]
+            if type(first) is Run:
+                chunk = first.next()
+                if not len(first):
+                    self._chunks.popleft()
+            else:
+                chunk = self._pop()
             if self._decoder is not None:
                 chunk = self._decoder.decode(chunk, PIECE)
             yield chunk
@@ -420,13 +428,17 @@ class Response:
             if not self._chunks and not self._receive():
                 return b""
             if len(self._chunks) == 1 and self._is_last():
-                return self._chunks.popleft()
+                return self._pop()
         whole = io.BytesIO(bytes(self._announced()))
         try:
             if self._buffer:
                 whole.write(self._take_buffered(None))
             while self._chunks or self._receive():
-                whole.writelines(_emptied(self._chunks, len(self._chunks)))
+                for index, chunk in enumerate(self._chunks):
+                    if type(chunk) is Run:
+                        self._chunks[index] = chunk.rest()
+                chunks = _emptied(self._chunks, len(self._chunks))
+                whole.writelines(cast("Iterator[bytes]", chunks))
                 if self._at_end():
                     break
         except IncompleteRead as error:
@@ -484,22 +496,28 @@ class Response:
             if self._decoder is not None and not self._decoder.needs_input:
                 data = self._decoder.decode(b"", limit)
             else:
-                chunk = self._next_chunk()
-                if chunk is None:
+                if not self._has_chunk():
                     return b""
-                data = chunk
+                data = self._pop()
                 if self._decoder is not None:
-                    data = self._decoder.decode(chunk, limit)
+                    data = self._decoder.decode(data, limit)
             if data:
                 return data
 
-    def _next_chunk(self) -> bytes | None:
-        """Return the next piece as received; None at the end of the body."""
-        if not self._chunks and not self._receive():
-            if self._decoder is not None:
-                self._decoder.finish()
-            return None
-        return self._chunks.popleft()
+    def _has_chunk(self) -> bool:
+        """Wait for the next piece as received; return False at the end of the body."""
+        if self._chunks or self._receive():
+            return True
+        if self._decoder is not None:
+            self._decoder.finish()
+        return False
+
+    def _pop(self) -> bytes:
+        """Take out the first of what was taken from the Stream."""
+        first = self._chunks[0]
+        if type(first) is Run:
+            self._chunks[0] = first.rest()
+        return cast("bytes", self._chunks.popleft())
 
     def _receive(self) -> bool:
         """Take all that has come of the body, waiting if that is nothing.
@@ -543,7 +561,7 @@ class Response:
             raise stream.error.fresh()
 
 
-def _emptied(chunks: deque[bytes], number: int) -> Iterator[bytes]:
+def _emptied(chunks: deque[T], number: int) -> Iterator[T]:
     """Iterate over so many pieces while taking them out.
 
     ``extend`` does it in one call of C code: a signal handler that raises may come at

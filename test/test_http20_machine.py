@@ -472,7 +472,7 @@ def test_one_event_may_tell_of_equal_frames_in_a_row(machine, server, trailing):
     data = b"".join(raw(0, 0, 1, piece) for piece in pieces)
     events = machine.receive_data(data + trailing[:-1])
     assert kinds(events) == [DataRunReceived]
-    assert events[0].pieces == pieces
+    assert list(events[0].run) == pieces
     assert events[0].stream_id == 1
     events += machine.receive_data(trailing[-1:])
     told = [event.data for event in one_by_one(events)]

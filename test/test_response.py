@@ -161,12 +161,24 @@ def test_read1_gives_what_there_is(peer, respond):
     assert response.read1() == b""
 
 
-def test_read1_gives_the_frames_that_came_at_once_one_by_one(peer, respond):
-    response = respond([], b"one", b"", b"two", b"six", b"ten", end=False)
-    assert response.read(3) == b"one"
+def test_read1_gives_equal_frames_that_came_at_once_in_one_piece(peer, respond):
+    one, two, six, ten = (word * 100 for word in (b"one", b"two", b"six", b"ten"))
+    response = respond([], one, b"", two, six, ten, end=False)
+    assert response.read(300) == one
     peer.send_data(1, b"end", end=True)
-    assert [response.read1() for _ in range(4)] == [b"two", b"six", b"ten", b"end"]
-    assert response.read1() == b""
+    assert list(iter(response.read1, b"")) == [two + six + ten, b"end"]
+
+
+def test_frames_are_told_apart_in_whatever_order_they_are_read(peer, respond):
+    pieces = [b"%d" % number * 50 for number in range(10, 16)]
+    response = respond([], *pieces, end=False)
+    frames = response.read_chunked()
+    assert [next(frames), next(frames)] == pieces[:2]
+    assert response.read(150) == pieces[2] + pieces[3][:50]
+    assert response.read1() == pieces[3][50:] + pieces[4] + pieces[5]
+    peer.send_data(1, b"16")
+    peer.send_data(1, b"17", end=True)
+    assert list(response.read_chunked()) == [b"16", b"17"]
 
 
 def test_read1_after_closing_gives_nothing_that_had_come(respond):

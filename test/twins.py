@@ -49,7 +49,7 @@ def one_by_one(events: Iterable[Event]) -> Iterator[Event]:
         if not isinstance(event, DataRunReceived):
             yield event
             continue
-        for piece in event.pieces:
+        for piece in event.run:
             yield DataReceived(
                 stream_id=event.stream_id,
                 data=piece,

@@ -11,6 +11,7 @@ except the ones marked *constant*.
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -38,6 +39,52 @@ class Promise(NamedTuple):
     path: bytes
 
 
+class Run:
+    """Pieces of a body that have the same length, in the bytes that they came in.
+
+    They are copied once, when it is known whether they are wanted one by one.
+
+    :param data: bytes that have the pieces at equal distances.
+    :param start: where in ``data`` the first one begins.
+    :param end: where the last one ends.
+    :param length: how long each is; also an attribute.
+    :param step: how far it is from one to the next.
+    """
+
+    __slots__ = ("_at", "_data", "_end", "_step", "length")
+
+    def __init__(
+        self, data: bytes, start: int, end: int, length: int, step: int
+    ) -> None:
+        self._data = data
+        self._at = start
+        self._end = end
+        self.length = length
+        self._step = step
+
+    def __len__(self) -> int:
+        """Return how many bytes of body are left."""
+        return len(range(self._at, self._end, self._step)) * self.length
+
+    def __iter__(self) -> Iterator[bytes]:
+        """Iterate over the pieces that are left; they stay."""
+        for at in range(self._at, self._end, self._step):
+            yield self._data[at : at + self.length]
+
+    def next(self) -> bytes:
+        """Take the next piece out."""
+        piece = self._data[self._at : self._at + self.length]
+        self._at += self._step
+        return piece
+
+    def rest(self) -> bytes:
+        """Return all that is left, in one piece."""
+        length = self.length
+        with memoryview(self._data) as view:
+            starts = range(self._at, self._end, self._step)
+            return b"".join([view[at : at + length] for at in starts])
+
+
 @dataclass(slots=True, eq=False)
 class Stream:
     """One request and its response.
@@ -61,8 +108,9 @@ class Stream:
     http10: bool = False
     #: The final response's fields, without pseudo-headers.
     headers: Fields = field(default_factory=list)
-    #: Body received and not yet read, a DATA frame or chunk each; some may be empty.
-    chunks: deque[bytes] = field(default_factory=deque)
+    #: Body received and not yet read, a DATA frame or chunk each; some may be empty. Or
+    #: several of them.
+    chunks: deque[bytes | Run] = field(default_factory=deque)
     #: How many bytes ``chunks`` holds.
     buffered: int = 0
     #: The trailer section, once the response has ended.

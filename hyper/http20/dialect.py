@@ -18,6 +18,8 @@ from h2.events import ConnectionTerminated, Event, StreamReset
 from h2.exceptions import ProtocolError
 from h2.settings import SettingCodes, Settings
 
+from ..common.stream import Run
+
 #: Frames that ask for work and bring nothing, in a row, before the peer is given up.
 CONTROL_FRAME_BUDGET = 1000
 #: Go, curl and hyperium/h2 cap the encoder's table at the same size: a larger one costs
@@ -63,8 +65,8 @@ class DataRunReceived(Event):
     """
 
     stream_id: int
-    #: What each frame holds.
-    pieces: list[bytes]
+    #: What the frames hold.
+    run: Run
 
 
 def client_settings(wanted: Mapping[int, int]) -> Settings:

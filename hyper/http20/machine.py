@@ -68,7 +68,7 @@ from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import ExtensionFrame
 
 from ..common.stats import FrameCounts
-from ..common.stream import Fields
+from ..common.stream import Fields, Run
 from ..common.validation import response_head_fault, trailer_fault
 from .dialect import (
     CONTROL_FRAME_BUDGET,
@@ -588,13 +588,16 @@ class ClientMachine:
             end += size
         if end == start:
             return start
-        pieces = [data[at : at + length] for at in range(start + _HEAD_SIZE, end, size)]
-        received = length * len(pieces)
-        self._received_frames[_DATA] += len(pieces)
-        self._credit.size -= received
-        stream.credit.size -= received
+        number = (end - start) // size
+        self._received_frames[_DATA] += number
+        self._credit.size -= length * number
+        stream.credit.size -= length * number
         self._budget = CONTROL_FRAME_BUDGET
-        self._events.append(DataRunReceived(stream_id, pieces))
+        if (end - start) * 2 >= len(data):
+            run = Run(data, start + _HEAD_SIZE, end, length, size)
+        else:  # Those who do not read shall not keep what is not theirs.
+            run = Run(data[start:end], _HEAD_SIZE, end - start, length, size)
+        self._events.append(DataRunReceived(stream_id, run))
         return end
 
     def _spend(self) -> None:

@@ -91,6 +91,8 @@ MAX_UNREAD_WHILE_SENDING = 64 * 1024 * 1024
 #: bytes a window would take thirty times the memory that it promises.
 MAX_PIECES = 1000
 PIECE = 4096
+#: Frames in a row that are smaller are not kept as they came, with their heads.
+SMALLEST_OF_RUN = 64
 #: The part of its window that a stream has to receive before its round trips are
 #: measured: short responses are not worth a PING.
 PROBE_AFTER = 4
@@ -707,10 +709,11 @@ class H2Protocol:
             return
         stream = exchange.stream
         chunks = stream.chunks
-        if len(chunks) < MAX_PIECES or len(chunks[-1]) + len(data) > PIECE:
-            chunks.append(data)
+        last = chunks[-1] if len(chunks) >= MAX_PIECES else None
+        if isinstance(last, bytes) and len(last) + len(data) <= PIECE:
+            chunks[-1] = last + data
         else:
-            chunks[-1] += data
+            chunks.append(data)
         stream.buffered += len(data)
         if event.stream_ended is None:
             if stream.sending:
@@ -719,18 +722,19 @@ class H2Protocol:
 
     def _take_run(self, event: DataRunReceived) -> None:
         """Take frames of DATA at once, as they would be taken one by one."""
-        pieces = event.pieces
-        length = len(pieces) * len(pieces[0])
+        run = event.run
+        length = len(run)
         exchange = self._exchanges.get(event.stream_id)
         if (
             exchange is None
             or type(exchange.window) is not AutoFlowControlManager  # others count them
+            or run.length < SMALLEST_OF_RUN
             or (
                 exchange.expected is not None
                 and exchange.received + length > exchange.expected
             )
         ):
-            for piece in pieces:
+            for piece in run:
                 self._take_data(
                     DataReceived(
                         stream_id=event.stream_id,
@@ -742,7 +746,7 @@ class H2Protocol:
         self._credit_connection(length)
         exchange.received += length
         stream = exchange.stream
-        stream.chunks.extend(pieces)
+        stream.chunks.append(run)
         stream.buffered += length
         self.touched.add(stream)
         if stream.sending:

@@ -228,7 +228,8 @@ class H2Machine(H2Connection):
         stream = self.streams.get(stream_id)
         self._spend(frame, kind, flags, stream)
         if self._in_header_block:
-            # Nothing may come between; h2 has the right words for what does.
+            if kind != _CONTINUATION:  # Before h2 finds another fault in it.
+                raise self._fault("a frame in the middle of a header block")
             self._in_header_block = not flags & _END_HEADERS
             return super().receive_data(frame)
         if stream is None and kind in _NOT_WHILE_IDLE and self._is_idle(stream_id):
