@@ -1269,14 +1269,28 @@ def test_a_port_that_is_taken_is_an_error(in_clear, tls):
         http2bin.Server(port=in_clear.port, tls=tls)
 
 
+@contextlib.contextmanager
+def taken_in_ipv6_only() -> Iterator[int]:
+    """Take a port in IPv6, and see that nobody else gets it in IPv4."""
+    while True:
+        with socket.socket() as reserved, socket.socket(socket.AF_INET6) as sock:
+            reserved.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            reserved.bind(("127.0.0.1", 0))
+            port = reserved.getsockname()[1]
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            try:
+                sock.bind(("::1", port))
+            except OSError:
+                continue
+            sock.listen()
+            yield port
+            return
+
+
 @pytest.mark.skipif(not has_ipv6(), reason="there is no IPv6")
 def test_a_port_that_is_taken_in_ipv6_only_is_an_error():
-    with socket.socket(socket.AF_INET6) as sock:
-        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind(("::1", 0))
-        sock.listen()
-        with pytest.raises(OSError, match="taken on ::1"):
-            http2bin.Server(port=sock.getsockname()[1], tls=False)
+    with taken_in_ipv6_only() as port, pytest.raises(OSError, match="taken on ::1"):
+        http2bin.Server(port=port, tls=False)
 
 
 def test_stop_leaves_no_thread_and_no_socket(tmp_path):
