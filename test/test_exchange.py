@@ -1,5 +1,6 @@
 """Whole exchanges: sending, waiting, retrying, closing, from one thread and many."""
 
+import atexit
 import contextlib
 import gc
 import http.server
@@ -8,6 +9,7 @@ import select
 import socket
 import threading
 import weakref
+from functools import cache
 
 import pytest
 from h2.errors import ErrorCodes
@@ -66,9 +68,18 @@ from hyper.http20.window import FlowControlManager
 from hyper.tls import init_context
 
 
+@cache
+def _reserved():
+    """Return a socket that does not listen, and keeps others off its port."""
+    reserved = socket.socket()
+    atexit.register(reserved.close)
+    reserved.bind(("127.0.0.1", 0))
+    return reserved
+
+
 def unused_port():
-    with socket.create_server(("127.0.0.1", 0)) as sock:
-        return sock.getsockname()[1]
+    """Return a port at which nobody listens, nor will."""
+    return _reserved().getsockname()[1]
 
 
 def start(peer, settings=None, **options):
