@@ -153,6 +153,7 @@ class HTTPConnection(HTTP2Verbs[HTTP11Response | HTTP20Response]):
         self._http1 = http1
         self._http2 = http2
         # Whether the server went over to HTTP/2 and has answered nothing in it yet.
+        # Needs no lock: an old value may only cost HTTP/2 on one connection.
         self._only_switched = False
 
     @property

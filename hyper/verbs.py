@@ -13,6 +13,7 @@ from typing import cast
 
 from .common.body import Body, BodyLike
 from .common.exceptions import HyperError, LocalProtocolError
+from .common.memo import keep
 from .common.moment import Moment, Watch
 from .common.protocol import CANCEL
 from .common.request import Request
@@ -98,7 +99,8 @@ class Connection(Exchanger[R]):
     ) -> None:
         super().__init__(origin, tls, timeout, route)
         self._own = _Own()
-        # What was found of headers before, by what the user gave.
+        # What was found of headers before, by what the user gave. Needs no lock: what
+        # is in it is right, whoever found it.
         self._checked: dict[tuple[object, ...], RequestFields] = {}
 
     def set_tunnel(
@@ -536,9 +538,7 @@ class Connection(Exchanger[R]):
                 all(isinstance(text, (str, bytes)) for text in texts)
                 and sum(map(len, cast("list[str]", texts))) <= LARGEST_CHECKED
             ):
-                if len(self._checked) >= CHECKED_KEPT:
-                    self._checked.clear()
-                self._checked[key] = checked
+                keep(self._checked, key, checked, CHECKED_KEPT)
         return checked
 
     def _prepare_connect(

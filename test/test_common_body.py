@@ -102,13 +102,13 @@ class TestFiles:
                 body = Body.of(mapped)
                 assert (body.length, list(body)) == (7, [b"on disk"])
 
-    @pytest.mark.scenario(121)
     def test_a_device_has_no_size(self):
         with open("/dev/zero", "rb") as device:
             body = Body.of(device)
             assert (body.length, body.replayable) == (None, False)
             assert next(iter(body)) == bytes(READ_SIZE)
 
+    @pytest.mark.scenario(121)
     def test_a_file_without_seek_has_no_size_and_is_read_once(self):
         body = Body.of(Trickle(b"12345"))
         assert body.length is None

@@ -807,7 +807,7 @@ def test_nothing_of_a_body_stays_behind_when_request_returns(peer):
 @pytest.mark.scenario(108)
 @pytest.mark.parametrize(
     ("window", "size"),
-    [(0, 400_000), (2**30, 10_000_000)],
+    [(0, 400_000), (2**30, 16_000_000)],
     ids=["the server's window is short", "the network is slow"],
 )
 def test_parallel_uploads_share_what_there_is(peer, window, size):
@@ -834,9 +834,8 @@ def test_parallel_uploads_share_what_there_is(peer, window, size):
             peer.send_window_update(0, len(data.data))
     for upload in uploads:
         upload.result()
-    # The first one had the buffers of both kernels for itself, and a busy machine gives
-    # some threads more turns than others. One after the other, it would be nothing.
-    assert at_first_end[0] >= size / 10, at_first_end
+    # The first one had the buffers of both kernels for itself.
+    assert at_first_end[0] >= size / 3, at_first_end
 
 
 @pytest.mark.scenario(121)

@@ -42,7 +42,8 @@ class Promise(NamedTuple):
 class Run:
     """Pieces of a body that have the same length, in the bytes that they came in.
 
-    They are copied once, when it is known whether they are wanted one by one.
+    They are copied once, when it is known whether they are wanted one by one. Not
+    thread-safe: as the Stream that has it, and then the Response, it has one owner.
 
     :param data: bytes that have the pieces at equal distances.
     :param start: where in ``data`` the first one begins.

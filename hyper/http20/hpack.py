@@ -32,7 +32,6 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Mapping
 from typing import Protocol as Interface
-from typing import TypeVar
 
 from hpack import HeaderTuple, NeverIndexedHeaderTuple
 from hpack.exceptions import (
@@ -44,10 +43,8 @@ from hpack.exceptions import (
 from hpack.huffman_constants import REQUEST_CODES, REQUEST_CODES_LENGTH
 from hpack.table import HeaderTable
 
+from ..common.memo import keep
 from ..common.stream import Fields
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 #: A field as it is given to the encoder; a third item says whether it is sensitive.
 Field = tuple[bytes | str, bytes | str] | tuple[bytes | str, bytes | str, bool | None]
@@ -128,16 +125,6 @@ def _string(text: bytes, huffman: bool = True) -> bytes:
         if len(code) < len(text):
             return _integer(len(code), 0x80, 7) + code
     return _integer(len(text), 0, 7) + text
-
-
-def _keep(kept: dict[K, V], key: K, value: V, limit: int) -> None:
-    """Keep what was worked out; if that is too much, forget what was before.
-
-    Threads may do so at once: there may be a few too many then, and none is wrong.
-    """
-    if len(kept) >= limit:
-        kept.clear()
-    kept[key] = value
 
 
 class HeaderEncoder(Interface):
@@ -239,7 +226,7 @@ class Encoder:
         block = b"".join(parts)
         after = self._newest, len(self._paths)
         if reusable and before == after and len(block) <= LARGEST_BLOCK_KEPT:
-            _keep(self._blocks, key, block, BLOCKS_KEPT)
+            keep(self._blocks, key, block, BLOCKS_KEPT)
         return block
 
     def _other(self, field: Field, huffman: bool) -> bytes:
@@ -272,7 +259,7 @@ class Encoder:
         if path in self._paths:
             del self._paths[path]
             return True
-        _keep(self._paths, path, None, PATHS_KEPT)
+        keep(self._paths, path, None, PATHS_KEPT)
         return False
 
     def _literal(
@@ -295,7 +282,7 @@ class Encoder:
         string = self._strings.get(text)
         if string is None:
             string = _string(text)
-            _keep(self._strings, text, string, STRINGS_KEPT)
+            keep(self._strings, text, string, STRINGS_KEPT)
         return string
 
     def _add(self, name: bytes, value: bytes, size: int) -> None:
@@ -363,7 +350,7 @@ class _Steps(dict[int, tuple[int, bytes]]):
                 symbols.append(symbol)
                 code = 1
         step = code << 8, bytes(symbols)
-        _keep(self, key, step, STEPS_KEPT)
+        keep(self, key, step, STEPS_KEPT)
         return step
 
 
@@ -559,9 +546,9 @@ class Decoder:
         if first == 0 and len(data) <= LARGEST_BLOCK_KEPT:
             if not uses_table:
                 whole = (fields, size, added, starts, self._end - begin)
-                _keep(self._whole, data, whole, SHARED_BLOCKS_KEPT)
+                keep(self._whole, data, whole, SHARED_BLOCKS_KEPT)
             elif not added:
-                _keep(self._bound, data, (fields, size), BLOCKS_KEPT)
+                keep(self._bound, data, (fields, size), BLOCKS_KEPT)
         return fields
 
     def _read_updates(self, data: bytes) -> int:
@@ -608,7 +595,7 @@ class Decoder:
         """Return the text of Huffman code, and keep it if it may be kept."""
         plain = _plain(code)
         if len(code) <= LARGEST_STRING_KEPT:
-            _keep(self._strings, code, plain, STRINGS_KEPT)
+            keep(self._strings, code, plain, STRINGS_KEPT)
         return plain
 
     def _table_changed(self) -> None:

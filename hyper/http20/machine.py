@@ -67,6 +67,7 @@ from hpack import HeaderTuple
 from hpack.exceptions import HPACKError, OversizedHeaderListError
 from hyperframe.frame import ExtensionFrame
 
+from ..common.memo import keep
 from ..common.stats import FrameCounts
 from ..common.stream import Fields, Run
 from ..common.validation import response_head_fault, trailer_fault
@@ -726,9 +727,7 @@ class ClientMachine:
                 return
             interim = fields[0][1].startswith(b"1")
             if size <= LARGEST_BLOCK_KEPT:
-                if len(self._sound) >= SOUND_KEPT:
-                    self._sound.clear()
-                self._sound[key] = interim
+                keep(self._sound, key, interim, SOUND_KEPT)
         stream_id = stream.stream_id
         if interim and end_stream:
             fault = "an interim response that ends the stream"

@@ -22,7 +22,6 @@ from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol as Interface
-from typing import TypeVar
 
 from h2.errors import ErrorCodes
 from h2.events import (
@@ -54,6 +53,7 @@ from ..common.exceptions import (
     RequestNotProcessed,
     StreamResetError,
 )
+from ..common.memo import keep
 from ..common.protocol import CANCEL, EVERYONE, HEADS, NO_ERROR, HTTPVersion
 from ..common.request import Request
 from ..common.stats import FrameCounter, FrameCounts
@@ -117,8 +117,6 @@ SENSITIVE = frozenset(
     (b"authorization", b"proxy-authorization", b"cookie", b"set-cookie")
 )
 
-K = TypeVar("K")
-V = TypeVar("V")
 
 #: The status that a header section says, its other fields, and the body's length.
 _Head = tuple[int, Fields, int | None]
@@ -453,7 +451,7 @@ class H2Protocol:
         regular = self._regular.get(key)
         if regular is None:
             regular = regular_fields(request.headers, self._sensitive)
-            _keep(self._regular, key, regular, REQUESTS_KEPT)
+            keep(self._regular, key, regular, REQUESTS_KEPT)
         return pseudo_headers(request) + regular
 
     def sendable(self, stream: Stream) -> int:
@@ -656,7 +654,7 @@ class H2Protocol:
         head = self._heads.get(key)
         if head is None:
             head = _read_head(headers)
-            _keep(self._heads, key, head, HEADS_KEPT)
+            keep(self._heads, key, head, HEADS_KEPT)
         return head
 
     def _take_push(self, event: PushedStreamReceived) -> None:
@@ -1049,13 +1047,6 @@ def _read_head(headers: Sequence[tuple[bytes, bytes]]) -> _Head:
     """Return what a header section says that was found in order."""
     fields = strip_values(headers[1:])
     return int(headers[0][1]), fields, content_length(fields)
-
-
-def _keep(kept: dict[K, V], key: K, value: V, limit: int) -> None:
-    """Keep what was worked out; if that is too much, forget what was before."""
-    if len(kept) >= limit:
-        kept.clear()
-    kept[key] = value
 
 
 def _expected_length(stream: Stream, declared: int | None) -> int | None:

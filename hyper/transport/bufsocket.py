@@ -610,10 +610,10 @@ class BufferedSocket:
     def send_soon(
         self, start: Callable[[], Deadline], doing: str, at_most: int
     ) -> None:
-        """Send what is queued now, at the latest when the lock is given up.
+        """Have what is queued now sent, at the latest when the lock is given up.
 
-        Blocks first, as :meth:`wait_drained` does, while there is more than the kernel
-        has taken for long; ``start()`` returns the deadline for that.
+        Blocks first, as :meth:`wait_drained` does, if more than ``at_most`` bytes wait
+        for the kernel already; ``start()`` returns the deadline of that.
         """
         if len(self._outgoing) > at_most:
             self.wait_drained(start(), doing, at_most)
